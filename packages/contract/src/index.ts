@@ -1,0 +1,5 @@
+export * from './agent-protocol.ts'
+export * from './deployment-view.ts'
+export * from './errors.ts'
+export * from './phases.ts'
+export * from './secret.ts'

@@ -1,0 +1,54 @@
+/** What the engine can end in. The sentences that callers show for these codes live in the contract package. */
+export type ImagingCode =
+  | 'DOWNLOAD'
+  | 'RAM'
+  | 'FORMAT'
+  | 'SUMTYPE'
+  | 'SUM'
+  | 'WRITE'
+  | 'GPT'
+  | 'CFG'
+  | 'TIMEOUT'
+  | 'DISK'
+  | 'CANCELLED'
+  | 'INTERNAL'
+
+/** `untouched`: nothing was written. `unbootable`: boot areas are zero. `complete`: verified and published. */
+export type DiskState = 'untouched' | 'unbootable' | 'complete' | 'unknown'
+
+export interface ImagingErrorOptions {
+  /** One sentence: what happened. No secrets: URLs masked, no header values. */
+  cause: string
+  /** One sentence: what to change. */
+  remedy: string
+  /** SUM only: digests in lower-case hex. */
+  got?: string
+  expected?: string
+  /** Another attempt from byte 0 may succeed (the served file changed, the server cannot resume). */
+  startAgain?: boolean
+  origin?: unknown
+}
+
+/** Every failure of the engine. `deployImage` fills in `disk` before it lets one out. */
+export class ImagingError extends Error {
+  readonly code: ImagingCode
+  override readonly cause: string
+  readonly remedy: string
+  readonly got: string | undefined
+  readonly expected: string | undefined
+  readonly startAgain: boolean
+  readonly origin: unknown
+  disk: DiskState = 'unknown'
+
+  constructor(code: ImagingCode, options: ImagingErrorOptions) {
+    super(`${code}: ${options.cause}`)
+    this.name = 'ImagingError'
+    this.code = code
+    this.cause = options.cause
+    this.remedy = options.remedy
+    this.got = options.got
+    this.expected = options.expected
+    this.startAgain = options.startAgain ?? false
+    this.origin = options.origin
+  }
+}
