@@ -1,1 +1,2 @@
 export * from './bmc.ts'
+export * from './local/local-bmc.ts'

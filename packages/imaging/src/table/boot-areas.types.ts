@@ -27,6 +27,9 @@ export interface BootAreas {
   notes: string[]
 }
 
+/** The image's own bytes of the boot areas, in which the plan changes what the disk needs. */
+export type ImageAreas = Pick<BootAreas, 'head' | 'tail'>
+
 export interface TableSummary {
   kind: 'gpt' | 'mbr' | 'none'
   partitions: PartitionSummary[]

@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, type TestContext, test } from 'node:test'
+import type { ByoiBody, NewKeyBody, NewServerBody } from '@byoi/contract'
+import { byoi, environment, keys, type Route, testApi, view } from './api.fixture.ts'
+import { parseOvhConf, printOvhConf } from './ovh-conf.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'byoi-cli-'))
+after(() => rmSync(directory, { recursive: true }))
+
+const name = 'ns1.example.test'
+const byoiPath = `/dedicated/server/${name}/bringYourOwnImage`
+const currentPath = `/byoi/server/${name}/deployment`
+const ended = '2026-11-24T00:01:00Z'
+
+async function serve(t: TestContext, routes: Record<string, Route>) {
+  const api = await testApi(routes)
+  t.after(() => api.close())
+  return { api, env: environment(api.endpoint) }
+}
+
+function file(fileName: string, content: unknown): string {
+  const path = join(directory, fileName)
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
+  return path
+}
+
+const event = (id: number, data: unknown) => `id: ${id}\ndata: ${JSON.stringify(data)}\n\n`
+
+const eventStream = (response: ServerResponse) =>
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+
+test('deploy sends what the command line says, and shows what was started', async (t) => {
+  let body: ByoiBody | undefined
+  const { api, env } = await serve(t, {
+    [`POST ${byoiPath}`]: (given) => {
+      body = given as ByoiBody
+      return null
+    },
+    [`GET ${currentPath}`]: () => view(),
+  })
+  const configdrive = file('drive.json', { enable: true, hostname: 'node-1', userData: '#cloud-config\n' })
+  const url = 'https://images.example.test/a.qcow2?token=canary'
+  const image = ['--url', url, '--type', 'qcow2', '--checksum', `SHA256:${'AB'.repeat(32)}`]
+  const more = ['--header', 'Authorization: Bearer x', '--configdrive', configdrive, '--disk-group', '2']
+  const ran = await byoi(['deploy', name, ...image, ...more], env)
+  assert.deepEqual(body, {
+    URL: url,
+    type: 'qcow2',
+    checkSum: 'ab'.repeat(32),
+    checkSumType: 'sha256',
+    httpHeader: [{ key: 'Authorization', value: 'Bearer x' }],
+    configdrive: { enable: true, hostname: 'node-1', userData: '#cloud-config\n' },
+    diskGroupId: 2,
+  })
+  assert.equal(ran.status, 0)
+  assert.match(ran.stdout, /^deployment: +d-1 \(deploy\)$/m)
+  assert.deepEqual(api.calls, [`POST ${byoiPath}`, `GET ${currentPath}`])
+  assert.doesNotMatch(ran.stdout + ran.stderr, /canary/)
+})
+
+test('deploy --wait follows to the end; a broken stream is taken up where it broke', async (t) => {
+  const seen: unknown[] = []
+  const { env } = await serve(t, {
+    [`POST ${byoiPath}`]: () => null,
+    [`GET ${currentPath}`]: () => view(),
+    'GET /byoi/deployment/d-1/events': (_body, request, response) => {
+      seen.push(request.headers['last-event-id'])
+      eventStream(response)
+      if (seen.length === 1) response.write(event(7, view()), () => response.destroy())
+      else response.end(event(8, view({ state: 'done', endedAt: ended, disk: 'complete' })))
+    },
+  })
+  const args = ['deploy', name, '--url', 'https://images.example.test/a', '--type', 'raw', '--wait', '--json']
+  const ran = await byoi(args, env)
+  assert.equal(ran.status, 0)
+  assert.deepEqual(seen, ['0', '7'])
+  assert.equal((JSON.parse(ran.stdout) as { state: string }).state, 'done')
+  assert.equal(ran.stderr, '')
+})
+
+const failure = { code: 'SUM', message: 'Bad sum.', cause: 'It differs.', remedy: 'Correct it.' } as const
+const ends = [
+  { state: 'done', status: 0, stderr: /^ns1.example.test {2}write {2}50.0 %/ },
+  { state: 'error', status: 1, stderr: /error: Bad sum\.\n {2}It differs\.\n {2}Correct it\.\n$/ },
+  { state: 'cancelled', status: 1, stderr: /cancelled/ },
+  { state: 'hold', status: 1, stderr: /hold/ },
+] as const
+
+for (const { state, status, stderr } of ends) {
+  test(`status --watch ends with ${status} when the deployment ends as ${state}`, async (t) => {
+    const changes = {
+      ...(state === 'hold' ? { hold: 'Look at the server.' } : { endedAt: ended }),
+      ...(state === 'error' ? { error: failure } : {}),
+    }
+    const { env } = await serve(t, {
+      [`GET ${currentPath}`]: () => view(),
+      'GET /byoi/deployment/d-1/events': (_body, _request, response) => {
+        eventStream(response).end(event(1, view()) + event(2, view({ state, ...changes })))
+      },
+    })
+    const ran = await byoi(['status', name, '--watch'], env)
+    assert.equal(ran.status, status)
+    assert.match(ran.stderr, stderr)
+    assert.match(ran.stdout, new RegExp(`^state: +${state}$`, 'm'))
+  })
+}
+
+test('status --watch polls where there is no event stream', async (t) => {
+  let polls = 0
+  const { env } = await serve(t, {
+    [`GET ${currentPath}`]: () => view(),
+    'GET /byoi/deployment/d-1': () => {
+      polls += 1
+      return polls < 2 ? view() : view({ state: 'done', endedAt: ended })
+    },
+  })
+  assert.equal((await byoi(['status', name, '--watch'], env)).status, 0)
+  assert.equal(polls, 2)
+})
+
+test('a refusal of the API is shown with its cause and remedy, exit status 1', async (t) => {
+  const { env } = await serve(t, {})
+  const ran = await byoi(['status', name], env)
+  assert.deepEqual(ran, {
+    status: 1,
+    stdout: '',
+    stderr: 'error: This does not exist.\n  There is no such thing.\n  Name another.\n',
+  })
+})
+
+test('an API that is not there is an error with exit status 1', async (t) => {
+  const { api, env } = await serve(t, {})
+  await api.close()
+  t.after(() => undefined)
+  const ran = await byoi(['status', name], env)
+  assert.equal(ran.status, 1)
+  assert.match(ran.stderr, /^error: The API could not be reached\./)
+})
+
+for (const command of ['delete', 'rescue']) {
+  test(`${command} --wait returns once the deployment is forgotten`, async (t) => {
+    let forgotten = false
+    let looks = 0
+    const { env } = await serve(t, {
+      [`DELETE ${byoiPath}`]: () => {
+        forgotten = true
+        return null
+      },
+      [`GET ${currentPath}`]: (_body, _request, response) => {
+        assert.ok(forgotten)
+        looks += 1
+        if (looks < 2) return view({ state: 'cancelled' })
+        response.writeHead(404).end('{"message":"none"}')
+        return undefined
+      },
+    })
+    const ran = await byoi([command, name, '--wait'], env)
+    assert.deepEqual(ran, { status: 0, stdout: `${name} is in rescue.\n`, stderr: '' })
+  })
+}
+
+test('server add sends one disk and the settings of its BMC', async (t) => {
+  let body: NewServerBody | undefined
+  const { env } = await serve(t, {
+    'POST /byoi/server': (given) => {
+      body = given as NewServerBody
+      return null
+    },
+  })
+  const disk = join(directory, 'disk.img')
+  const args = ['server', 'add', name, '--bmc', 'local', '--disk', disk, '--size', '12GiB', '--boot', 'uefi']
+  const ran = await byoi(args, env)
+  assert.equal(ran.status, 0)
+  const size = 12 * 1024 ** 3
+  const serial = body?.diskGroups[0]?.disks[0]?.serial
+  assert.ok(serial)
+  assert.deepEqual(body, {
+    serviceName: name,
+    account: 'default',
+    boot: 'uefi',
+    diskGroups: [{ diskGroupId: 1, disks: [{ serial, size }] }],
+    bmc: { kind: 'local', settings: { disk, serial, size, sectorSize: 512 } },
+  })
+})
+
+test('key create prints an ovh.conf that the next command reads', async (t) => {
+  let body: NewKeyBody | undefined
+  const { api, env } = await serve(t, {
+    'POST /byoi/key': (given) => {
+      body = given as NewKeyBody
+      return keys
+    },
+    [`GET ${currentPath}`]: () => view(),
+  })
+  const ran = await byoi(['key', 'create'], env)
+  assert.deepEqual(parseOvhConf(ran.stdout), { endpoint: api.endpoint, ...keys })
+  assert.equal(body?.account, 'default')
+  assert.ok(body.rules.some((rule) => rule.method === 'DELETE' && rule.path === '/dedicated/server/*'))
+
+  const conf = file('made.conf', ran.stdout)
+  assert.equal((await byoi(['status', name, '--conf', conf])).status, 0)
+})
+
+const ruleCases = [
+  { args: ['--rule', 'GET /me*'], rules: [{ method: 'GET', path: '/me*' }] },
+  { args: ['--all'], rules: ['DELETE', 'GET', 'POST', 'PUT'].map((method) => ({ method, path: '/*' })) },
+]
+for (const { args, rules } of ruleCases) {
+  test(`key create ${args.join(' ')} --json asks for those rules and prints the key`, async (t) => {
+    let body: NewKeyBody | undefined
+    const { api, env } = await serve(t, {
+      'POST /byoi/key': (given) => {
+        body = given as NewKeyBody
+        return keys
+      },
+    })
+    const ran = await byoi(['key', 'create', '--account', 'acme', ...args, '--json'], env)
+    assert.deepEqual(body, { account: 'acme', rules })
+    assert.deepEqual(JSON.parse(ran.stdout), { endpoint: api.endpoint, ...keys })
+  })
+}
+
+test("--data uses the operator's key of that directory", async (t) => {
+  const { api } = await serve(t, { 'GET /byoi/server': () => [] })
+  const data = join(directory, 'data')
+  mkdirSync(data)
+  writeFileSync(join(data, 'operator.json'), JSON.stringify({ endpoint: api.endpoint, ...keys }))
+  const ran = await byoi(['server', 'list', '--data', data, '--json'])
+  assert.deepEqual(ran, { status: 0, stdout: '[]\n', stderr: '' })
+})
+
+const wrongUsage: { what: string; args: string[]; says: RegExp }[] = [
+  { what: 'no command', args: [], says: /^$/ },
+  { what: 'an unknown command', args: ['destroy'], says: /^$/ },
+  { what: 'no key at all', args: ['status', name], says: /There is no key/ },
+  { what: 'an ovh.conf that is not there', args: ['status', name, '--conf', '/none'], says: /ENOENT/ },
+  { what: 'an unfinished ovh.conf', args: ['status', name, '--conf', file('bad.conf', '[default]\n')], says: /three keys/ },
+  { what: 'a data directory without a key', args: ['key', 'list', '--data', '/none'], says: /has byoi up/ },
+  {
+    what: 'an operator.json that is no JSON',
+    args: ['key', 'list', '--data', directory],
+    says: /is no operator's key/,
+  },
+  { what: 'an endpoint that is no URL', args: ['key', 'list', '--url', 'x', '--conf', file('a.conf', printOvhConf({ endpoint: 'http://a', ...keys }))], says: /no http or https URL/ },
+  { what: 'a rule without a method', args: ['key', 'create', '--rule', '/me'], says: /is no rule/ },
+  { what: 'a rule beside --all', args: ['key', 'create', '--all', '--rule', 'GET /me'], says: /either/ },
+  {
+    what: 'a local file to deploy',
+    args: ['deploy', name, '--url', 'a.img', '--type', 'raw'],
+    says: /http or https URL/,
+  },
+  {
+    what: 'a config drive with an unknown member',
+    args: ['deploy', name, '--url', 'http://a/', '--type', 'raw', '--configdrive', file('x.json', { user: 1 })],
+    says: /user/,
+  },
+  {
+    what: 'a config drive that is no JSON',
+    args: ['deploy', name, '--url', 'http://a/', '--type', 'raw', '--configdrive', file('y.json', '{canary')],
+    says: /is not JSON/,
+  },
+]
+file('operator.json', '{canary')
+
+for (const { what, args, says } of wrongUsage) {
+  test(`${what} is wrong usage`, async () => {
+    const ran = await byoi(args)
+    assert.equal(ran.status, 2)
+    assert.equal(ran.stdout, '')
+    assert.match(ran.stderr, says)
+    assert.doesNotMatch(ran.stderr, /canary/)
+  })
+}
+
+for (const [option, code] of [
+  [['--type', 'ova'], 'FORMAT'],
+  [['--type', 'raw', '--checksum', 'crc32:00'], 'SUMTYPE'],
+] as const) {
+  test(`deploy ${option.join(' ')} fails as ${code} before anything is sent`, async (t) => {
+    const { api, env } = await serve(t, {})
+    const ran = await byoi(['deploy', name, '--url', 'http://a/', ...option], env)
+    assert.equal(ran.status, 1)
+    assert.match(ran.stderr, code === 'FORMAT' ? /^error: Bad format image/ : /^error: Bad checkSumType/)
+    assert.deepEqual(api.calls, [])
+  })
+}

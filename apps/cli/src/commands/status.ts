@@ -1,0 +1,30 @@
+import type { Command } from 'commander'
+import { type ApiOptions, connect, withApi } from '../api-options.ts'
+import type { Context } from '../context.ts'
+import { followToEnd, printView } from '../deployment.ts'
+import { printJson } from '../print.ts'
+
+interface StatusOptions extends ApiOptions {
+  watch?: boolean
+  json?: boolean
+}
+
+export function addStatus(program: Command, context: Context): void {
+  const command = program
+    .command('status')
+    .description("a server's newest deployment")
+    .argument('<service>', "the server's name")
+    .option('--watch', 'follow it to its end; exit status 1 unless that is done')
+    .option('--json', 'print it as JSON')
+  withApi(command, '--endpoint').action((service: string, options: StatusOptions) =>
+    status(service, options, context),
+  )
+}
+
+async function status(service: string, options: StatusOptions, context: Context): Promise<void> {
+  const client = connect(options, context)
+  const view = await client.deployment(service)
+  if (options.watch && view.endedAt === null) return followToEnd(client, view, options, context)
+  if (options.json) printJson(view, context)
+  else printView(view, context)
+}

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
+import { type DeployOptions, deployImage, type TargetDisk } from '@byoi/imaging'
+import { type Command, Option } from 'commander'
+import { configDriveOf, readConfigDriveFile } from '../config-drive-file.ts'
+import type { Context } from '../context.ts'
+import { engineProgress } from '../engine-progress.ts'
+import { everyAddress, runImageCommand } from '../image-command.ts'
+import { parseChecksum, parseHeader, parseLocation, parseType } from '../parse-image.ts'
+import { parseSize } from '../parse-size.ts'
+import { noProgress, progressLine } from '../progress-line.ts'
+import { collect } from '../repeatable.ts'
+import { UsageError } from '../usage-error.ts'
+
+interface WriteOptions {
+  to: string
+  type: string
+  checksum?: string
+  header: string[]
+  configdrive?: string
+  dataDisk?: boolean
+  size?: string
+  sectorSize?: '512' | '4096'
+  spool: string
+  yes?: boolean
+  json?: boolean
+}
+
+export function addWrite(program: Command, context: Context): void {
+  program
+    .command('write')
+    .description('write an image to a disk or file, verified, as the agent does; all its data is lost')
+    .argument('<url|file>', 'where the image is')
+    .requiredOption('--to <disk|file>', 'target: a block device or a regular file')
+    .requiredOption('--type <type>', 'what the image is: qcow2 or raw')
+    .option('--checksum <type:hex>', 'digest of the image as served: md5, sha1, sha256 or sha512')
+    .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
+    .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object; adds a config drive")
+    .option('--data-disk', 'the image need not hold a partition table; nothing is moved or added')
+    .option('--size <size>', 'size of a target file, such as 12GiB; default: its own, or what the image needs')
+    .addOption(new Option('--sector-size <bytes>', 'sector size of a target file').choices(['512', '4096']))
+    .option('--spool <size>', 'RAM for image data whose place is not known yet', '256MiB')
+    .option('--yes', 'do not ask before a block device is overwritten')
+    .option('--json', 'no progress on standard error; the result is JSON either way')
+    .addHelpText(
+      'after',
+      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.',
+    )
+    .action((location: string, options: WriteOptions) => write(location, options, context))
+}
+
+async function write(location: string, options: WriteOptions, context: Context): Promise<void> {
+  const image = { location, type: options.type, checksum: options.checksum }
+  await runImageCommand(image, context, async () => {
+    const deploy = deployOptions(location, options)
+    if (isBlockDevice(options.to)) await confirmOverwrite(options, context)
+    const line = options.json ? noProgress : progressLine(context.stderr)
+    try {
+      const {
+        checkSum: checksum,
+        checkSumType: checksumType,
+        ...rest
+      } = await deployImage({
+        ...deploy,
+        onProgress: engineProgress(line),
+        onLog: (text) => line.say(text),
+        signal: context.signal,
+      })
+      return { status: 'done', format: options.type, ...rest, checksum, checksumType }
+    } finally {
+      line.end()
+    }
+  })
+}
+
+function deployOptions(location: string, options: WriteOptions): DeployOptions {
+  const { size, sectorSize, checksum, configdrive } = options
+  const disk: TargetDisk = {
+    path: options.to,
+    ...(size === undefined ? {} : { size: parseSize(size) }),
+    ...(sectorSize === undefined ? {} : { sectorSize: sectorSize === '4096' ? 4096 : 512 }),
+  }
+  const drive =
+    configdrive === undefined ? null : configDriveOf(readConfigDriveFile(configdrive), randomUUID())
+  return {
+    image: {
+      ...parseLocation(location),
+      httpHeader: options.header.map((header) => parseHeader(header)),
+      checkSum: checksum === undefined ? null : parseChecksum(checksum),
+      type: parseType(options.type),
+    },
+    disk,
+    boot: null,
+    configDrive: drive,
+    dataDisk: options.dataDisk ?? false,
+    addressPolicy: everyAddress,
+    spoolBytes: parseSize(options.spool),
+  }
+}
+
+/** Throws UsageError unless the user says yes, now or by `--yes`. */
+async function confirmOverwrite(options: WriteOptions, context: Context): Promise<void> {
+  if (options.yes) return
+  if (!context.stdin.isTTY)
+    throw new UsageError(`${options.to} is a block device; give --yes to overwrite it without being asked.`)
+  const asked = createInterface({ input: context.stdin, output: context.stderr })
+  try {
+    const question = `All data of ${options.to} will be lost. Type yes to go on: `
+    const answer = await asked.question(question, { signal: context.signal })
+    if (answer.trim() !== 'yes') throw new UsageError('Nothing was written.')
+  } finally {
+    asked.close()
+  }
+}
+
+const isBlockDevice = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isBlockDevice() ?? false

@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ApiError, type ByoiClient, type DeploymentView } from '@byoi/contract'
+import { CommandFailed, type Context } from './context.ts'
+import { printJson } from './print.ts'
+import { bytesText, durationText, noProgress, type ProgressLine, progressLine } from './progress-line.ts'
+import { printError } from './show-error.ts'
+
+const pollMs = 1000
+/** How long the API may be out of reach before following it fails, in ms. */
+const patienceMs = 30 * 60_000
+
+/**
+ * A deployment's views until it has ended, from the present one on. Follows the event stream, takes it up again where it
+ * broke off, and polls where the API has none.
+ */
+export async function* follow(
+  client: ByoiClient,
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<DeploymentView> {
+  let after = 0
+  let streaming = true
+  let heardAt = performance.now()
+  for (;;) {
+    try {
+      for await (const event of streaming ? client.events(id, { after, signal }) : once(client, id)) {
+        after = event.id
+        heardAt = performance.now()
+        yield event.view
+        if (event.view.endedAt !== null) return
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof ApiError)) throw error
+      if (streaming && [404, 405, 406, 501].includes(error.status)) streaming = false
+      else if (!isPassing(error) || performance.now() - heardAt > patienceMs) throw error
+    }
+    await sleep(pollMs, undefined, { signal })
+  }
+}
+
+async function* once(client: ByoiClient, id: string): AsyncGenerator<{ id: number; view: DeploymentView }> {
+  yield { id: 0, view: await client.deploymentById(id) }
+}
+
+/** No answer, too many requests, or a control plane that is starting again. */
+const isPassing = (error: ApiError): boolean =>
+  error.status === 0 || error.status === 429 || error.status >= 500
+
+/**
+ * Follows a deployment with one progress line on standard error. Throws CommandFailed unless it ends `done`; a hold ends it
+ * too, because only an operator can go on from there.
+ */
+export async function followToEnd(
+  client: ByoiClient,
+  from: DeploymentView,
+  options: { json?: boolean },
+  context: Context,
+): Promise<void> {
+  const line = options.json ? noProgress : progressLine(context.stderr)
+  let view = from
+  try {
+    for await (const next of follow(client, from.id, context.signal)) {
+      view = next
+      showProgress(view, line)
+      if (view.state === 'hold') break
+    }
+  } finally {
+    line.end()
+  }
+  if (options.json) printJson(view, context)
+  else printView(view, context)
+  if (view.state !== 'done') throw new CommandFailed(view.state)
+}
+
+function showProgress(view: DeploymentView, line: ProgressLine): void {
+  const { bytesDone, bytesTotal, bytesPerSecond, secondsLeft } = view
+  const label = `${view.serviceName}  ${view.state === 'open' ? view.phase : view.state}`
+  line.show({ label, bytesDone, bytesTotal, bytesPerSecond, secondsLeft })
+}
+
+/** A deployment for a person: on standard output what it is, on standard error what went wrong. */
+export function printView(view: DeploymentView, context: Context): void {
+  const { bytesDone, bytesTotal, bytesPerSecond, secondsLeft, percent } = view
+  const progress = [
+    percent === null ? null : `${percent.toFixed(1)} %`,
+    bytesTotal === null ? bytesText(bytesDone) : `${bytesText(bytesDone)} of ${bytesText(bytesTotal)}`,
+    bytesPerSecond > 0 ? `${bytesText(bytesPerSecond)}/s` : null,
+    secondsLeft === null ? null : `${durationText(secondsLeft)} left`,
+  ].filter((part) => part !== null)
+  const facts: [string, string | null][] = [
+    ['server', view.serviceName],
+    ['deployment', `${view.id} (${view.kind})`],
+    ['state', view.state],
+    ['phase', view.phase],
+    ['image', view.image === null ? null : `${view.image.url} (${view.image.type})`],
+    ['progress', view.kind === 'deploy' ? progress.join(', ') : null],
+    ['disk', view.disk],
+    ['checksum', view.checksum],
+    ['hold', view.hold],
+    ...view.notes.map((note): [string, string] => ['note', note]),
+  ]
+  for (const [name, value] of facts)
+    if (value !== null) context.stdout.write(`${`${name}:`.padEnd(12)} ${value}\n`)
+  if (view.error !== null) printError(view.error, context)
+}

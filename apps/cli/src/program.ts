@@ -1,0 +1,30 @@
+import { Command } from 'commander'
+import { addDelete } from './commands/delete.ts'
+import { addDeploy } from './commands/deploy.ts'
+import { addHold } from './commands/hold.ts'
+import { addInspect } from './commands/inspect.ts'
+import { addKey } from './commands/key.ts'
+import { addServer } from './commands/server.ts'
+import { addStatus } from './commands/status.ts'
+import { addUp } from './commands/up.ts'
+import { addWrite } from './commands/write.ts'
+import type { Context } from './context.ts'
+
+/** The whole command line. Errors are thrown, never answered with process.exit. */
+export function makeProgram(context: Context): Command {
+  const program = new Command('byoi')
+    .description('Bring Your Own Image for bare metal: your disk image onto your server')
+    .exitOverride()
+    .showHelpAfterError('(--help shows what there is)')
+    .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 wrong usage.')
+  addUp(program)
+  addDeploy(program, context)
+  addStatus(program, context)
+  addDelete(program, context)
+  addServer(program, context)
+  addKey(program, context)
+  addHold(program, context)
+  addWrite(program, context)
+  addInspect(program, context)
+  return program
+}

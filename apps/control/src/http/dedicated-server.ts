@@ -1,0 +1,58 @@
+import { type DedicatedServer } from '@byoi/contract'
+import { type FastifyInstance } from 'fastify'
+import { notFoundObject } from './api-failure.ts'
+import { identityOf } from './identity.ts'
+import { type Ports, type Server } from './ports.ts'
+import { impossibleName } from './target.ts'
+
+/** OVHcloud's `/dedicated/server`: the caller's servers. */
+export function dedicatedServerRoutes(api: FastifyInstance, { servers }: Ports): void {
+  api.get('/dedicated/server', async (request) => servers.list(identityOf(request).caller.account))
+
+  api.get<{ Params: { serviceName: string } }>('/dedicated/server/:serviceName', async (request) =>
+    dedicatedServer(await ownServer(servers, identityOf(request).caller.account, request.params.serviceName)),
+  )
+}
+
+/** The account's server. Absent, foreign and malformed names cost the same and end in the same 404. */
+export async function ownServer(
+  servers: Ports['servers'],
+  account: string,
+  serviceName: string,
+): Promise<Server> {
+  const server = await servers.find(account, serviceName)
+  if (server === null) throw notFoundServer(serviceName)
+  return server
+}
+
+export const notFoundServer = (serviceName: string) =>
+  notFoundObject('serviceName', serviceName === impossibleName ? null : serviceName)
+
+/** `dedicated.server.DedicatedWithIAM`. Real JSON types: terraform's provider decodes null but no wrong type. */
+const dedicatedServer = (server: Server): DedicatedServer => ({
+  availabilityZone: 'byoi',
+  bootId: null,
+  bootScript: null,
+  commercialRange: null,
+  datacenter: null,
+  efiBootloaderPath: null,
+  iam: null,
+  ip: null,
+  linkSpeed: null,
+  monitoring: false,
+  name: server.serviceName,
+  newUpgradeSystem: true,
+  noIntervention: false,
+  os: server.ownImage ? 'byoi_64' : 'none_64',
+  powerState: server.powerState,
+  professionalUse: false,
+  rack: null,
+  region: 'byoi',
+  rescueMail: null,
+  rescueSshKey: null,
+  reverse: null,
+  rootDevice: null,
+  serverId: server.serverId,
+  state: 'ok',
+  supportLevel: 'pro',
+})

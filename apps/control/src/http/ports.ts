@@ -1,0 +1,231 @@
+import {
+  type AccessRule,
+  type ByoiRequest,
+  type DeploymentView,
+  type DiskFacts,
+  type HoldDecision,
+  type Secret,
+} from '@byoi/contract'
+
+/**
+ * What HTTP needs from the rest of the control plane. Everything passed in is already validated; everything returned is
+ * ready to be shown unless it is a `Secret`. Every function may throw `Unavailable` when the database is away: the caller
+ * then gets 503 with Retry-After and may repeat.
+ */
+export interface Ports {
+  credentials: Credentials
+  replays: Replays
+  servers: Servers
+  deployments: Deployments
+  keys: Keys
+  health: Health
+}
+
+/** The database (or what else is needed to answer) is away for now. */
+export class Unavailable extends Error {
+  constructor(cause?: unknown) {
+    super('The control plane cannot reach its database.', { cause })
+    this.name = 'Unavailable'
+  }
+}
+
+/** Who calls, for the audit row. Holds no secret. */
+export interface Caller {
+  account: string
+  /** Names the key in logs and audit rows; the consumer key itself is a secret. */
+  applicationKey: string
+  credentialId: number
+  operator: boolean
+  /** IP address of the peer. */
+  address: string
+  queryId: string
+}
+
+export interface Application {
+  applicationKey: string
+  /** Recoverable, because the signature is a hash over it. */
+  applicationSecret: Secret
+}
+
+/** `auth.CredentialStateEnum` that matter here; a revoked key is kept, so that its owner is told what happened. */
+export type CredentialState = 'validated' | 'expired' | 'revoked'
+
+export interface Consumer {
+  /** Integer from 1, as OVHcloud's `credentialId` and `applicationId`. */
+  credentialId: number
+  applicationId: number
+  /** The application that this consumer key belongs to; another application's signature is not accepted. */
+  applicationKey: string
+  account: string
+  rules: AccessRule[]
+  state: CredentialState
+  operator: boolean
+  createdAt: Date
+  /** null: never. */
+  expiresAt: Date | null
+}
+
+export interface Credentials {
+  /** null when there is none. The key is any text of 1 to 128 printable ASCII characters. */
+  findApplication(applicationKey: string): Promise<Application | null>
+  /** null when there is none. Same range. */
+  findConsumer(consumerKey: string): Promise<Consumer | null>
+}
+
+export interface Replays {
+  /**
+   * Marks a signature as used, for all replicas at once (a unique row). `signatureHash`: SHA-256 in lower-case hex.
+   * False when it was marked before. The row may be dropped after `expiresInMs`.
+   */
+  claim(signatureHash: string, expiresInMs: number): Promise<boolean>
+}
+
+/** `size` in bytes: the whole group. A deployment writes the first disk of the group. */
+export interface DiskGroup {
+  /** From 1, unique in the server. */
+  diskGroupId: number
+  description: string
+  size: number
+  disks: DiskIdentity[]
+}
+
+/** A disk by what it is; see the agent's `DiskFacts`. `size` in bytes. */
+export type DiskIdentity = Pick<DiskFacts, 'serial' | 'wwn' | 'size'>
+
+/** How to reach the server's BMC. What `settings` must hold depends on `kind` (local, simulated, redfish, ipmi). */
+export interface BmcSettings {
+  kind: string
+  /** Nothing secret: address, user name, path of a disk file. Shown to operators. */
+  settings: Record<string, string | number | boolean>
+  /** Stored encrypted, never shown. */
+  password: Secret | null
+}
+
+export interface Server {
+  /** Integer from 1: OVHcloud's `serverId`. */
+  serverId: number
+  /** `^[a-z0-9.-]{1,253}$` */
+  serviceName: string
+  account: string
+  boot: 'uefi' | 'legacy'
+  /** As last seen; null while it was never read. */
+  powerState: 'poweron' | 'poweroff' | null
+  diskGroups: DiskGroup[]
+  /** True when the last deployment that ended is `done`: the server runs the customer's own image. */
+  ownImage: boolean
+  /** RFC 3339. */
+  createdAt: string
+}
+
+export interface ServerDetail extends Server {
+  bmc: Omit<BmcSettings, 'password'>
+}
+
+export interface NewServer {
+  serviceName: string
+  account: string
+  boot: 'uefi' | 'legacy'
+  diskGroups: DiskGroup[]
+  bmc: BmcSettings
+}
+
+export interface Servers {
+  /** Names in alphabetical order. */
+  list(account: string): Promise<string[]>
+  /** null when there is none or it belongs to another account: the two must cost the same (one query, owner in WHERE). */
+  find(account: string, serviceName: string): Promise<Server | null>
+  /** `exists`: the name is taken. `refused`: the settings cannot work; `reason` is one sentence without secrets. */
+  add(
+    server: NewServer,
+    by: Caller,
+  ): Promise<{ kind: 'added' } | { kind: 'exists' } | { kind: 'refused'; reason: string }>
+  /** Of all accounts, in alphabetical order; for operators. */
+  listAll(): Promise<ServerDetail[]>
+  show(serviceName: string): Promise<ServerDetail | null>
+  /** `busy`: a deployment is open. */
+  remove(
+    serviceName: string,
+    by: Caller,
+  ): Promise<{ kind: 'removed' } | { kind: 'none' } | { kind: 'busy'; deploymentId: string }>
+}
+
+export interface DeploymentEvent {
+  /** Rises with every event of the deployment; the SSE `id`. Integer from 1. */
+  id: number
+  view: DeploymentView
+}
+
+export interface Deployments {
+  /**
+   * Makes the deployment durable before it returns. `conflict`: one is open (or being cancelled), named by its id.
+   * `none`: the server is gone. `request.diskGroupId`, where not null, is one of the server's.
+   */
+  start(
+    account: string,
+    serviceName: string,
+    request: ByoiRequest,
+    by: Caller,
+  ): Promise<{ kind: 'started'; id: string } | { kind: 'conflict'; id: string } | { kind: 'none' }>
+  /**
+   * The server's newest deployment that was not forgotten, whatever its state. While a cancel is going on: state
+   * `cancelled` with `endedAt` null. null once forgotten, or when none was ever started. `account` null: any account.
+   */
+  current(account: string | null, serviceName: string): Promise<DeploymentView | null>
+  /** `account` null: any account (operators). */
+  byId(account: string | null, id: string): Promise<DeploymentView | null>
+  /**
+   * DELETE: revokes the epoch, forgets the deployment, puts the server into rescue. Asking again while it is going on has
+   * no second effect and succeeds. `none`: nothing to forget.
+   */
+  forget(account: string, serviceName: string, by: Caller): Promise<{ kind: 'accepted' } | { kind: 'none' }>
+  /**
+   * Events newer than `afterEventId` (0: from the present state on, which comes at once). Ends after the event with which
+   * the deployment has ended, or when `signal` aborts. Ownership has been checked by `byId`.
+   */
+  watch(id: string, afterEventId: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
+  /** `not-held`: its state is not `hold`. */
+  resolveHold(
+    id: string,
+    decision: HoldDecision,
+    by: Caller,
+  ): Promise<{ kind: 'resolved' } | { kind: 'none' } | { kind: 'not-held' }>
+}
+
+export interface NewKey {
+  account: string
+  operator: boolean
+  rules: AccessRule[]
+  description: string
+  /** Milliseconds from now, null: never expires. */
+  expiresInMs: number | null
+}
+
+/** A key as operators see it in lists. */
+export interface KeyView {
+  applicationKey: string
+  credentialId: number
+  account: string
+  operator: boolean
+  rules: AccessRule[]
+  description: string
+  state: CredentialState
+  /** RFC 3339. */
+  createdAt: string
+  expiresAt: string | null
+}
+
+export interface Keys {
+  /** Secrets are given out this once. Application key 16, the others 32 characters of [A-Za-z0-9]. */
+  create(
+    key: NewKey,
+    by: Caller,
+  ): Promise<{ applicationKey: string; applicationSecret: Secret; consumerKey: Secret }>
+  list(): Promise<KeyView[]>
+  /** False when there is none. Revoking twice succeeds. */
+  revoke(applicationKey: string, by: Caller): Promise<boolean>
+}
+
+export interface Health {
+  /** True when a request would be served now. Never throws. */
+  ready(): Promise<boolean>
+}

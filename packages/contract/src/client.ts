@@ -1,0 +1,150 @@
+import { text } from 'node:stream/consumers'
+import { type ByoiBody } from './byoi-request.types.ts'
+import { type DeploymentView } from './deployment-view.ts'
+import {
+  type HoldDecision,
+  type KeyAnswer,
+  type NewKeyAnswer,
+  type NewKeyBody,
+  type NewServerBody,
+  type ServerAnswer,
+} from './operator-api.ts'
+import { type ByoiStatus, type DedicatedServer } from './ovh-models.ts'
+import { ApiError, type Call, type ClientOptions, send } from './signed-request.ts'
+import { readEvents } from './server-sent-events.ts'
+
+/** The API for programs of this project: signs as OVHcloud's clients do, errors as `ApiError`. */
+export class ByoiClient {
+  readonly #options: ClientOptions
+  #clockSkew: Promise<number> | undefined
+
+  constructor(options: ClientOptions) {
+    this.#options = options
+  }
+
+  get<T>(path: string): Promise<T> {
+    return this.#call<T>({ method: 'GET', path })
+  }
+
+  post<T>(path: string, body?: unknown): Promise<T> {
+    return this.#call<T>({ method: 'POST', path, body })
+  }
+
+  delete<T>(path: string): Promise<T> {
+    return this.#call<T>({ method: 'DELETE', path })
+  }
+
+  /** UNIX seconds of the control plane; unsigned. */
+  async time(): Promise<number> {
+    return JSON.parse(await text(await send(this.#options, { method: 'GET', path: '/auth/time' }))) as number
+  }
+
+  servers(): Promise<string[]> {
+    return this.get('/dedicated/server')
+  }
+
+  server(serviceName: string): Promise<DedicatedServer> {
+    return this.get(server(serviceName))
+  }
+
+  async deploy(serviceName: string, body: ByoiBody): Promise<void> {
+    await this.post(`${server(serviceName)}/bringYourOwnImage`, body)
+  }
+
+  status(serviceName: string): Promise<ByoiStatus> {
+    return this.get(`${server(serviceName)}/bringYourOwnImage`)
+  }
+
+  /** Forgets the deployment and puts the server into rescue. */
+  async forget(serviceName: string): Promise<void> {
+    await this.delete(`${server(serviceName)}/bringYourOwnImage`)
+  }
+
+  /** The server's newest deployment; `ApiError` 404 when there is none. */
+  deployment(serviceName: string): Promise<DeploymentView> {
+    return this.get(`/byoi/server/${encodeURIComponent(serviceName)}/deployment`)
+  }
+
+  deploymentById(id: string): Promise<DeploymentView> {
+    return this.get(`/byoi/deployment/${encodeURIComponent(id)}`)
+  }
+
+  /**
+   * A deployment's events from `after` on (0: from the present state), until it has ended. Throws `ApiError` when the
+   * connection is lost: the caller may call again with the last event's id.
+   */
+  async *events(
+    id: string,
+    options: { after?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<{ id: number; view: DeploymentView }> {
+    const answer = await this.#send({
+      method: 'GET',
+      path: `/byoi/deployment/${encodeURIComponent(id)}/events`,
+      headers: { Accept: 'text/event-stream', 'Last-Event-ID': String(options.after ?? 0) },
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    })
+    try {
+      for await (const event of readEvents(answer)) {
+        yield { id: Number(event.id), view: JSON.parse(event.data) as DeploymentView }
+      }
+    } catch (cause) {
+      throw new ApiError('The event stream broke off.', { status: 0, cause })
+    } finally {
+      answer.destroy()
+    }
+  }
+
+  async resolveHold(id: string, decision: HoldDecision): Promise<void> {
+    await this.post(`/byoi/deployment/${encodeURIComponent(id)}/resolve`, { decision })
+  }
+
+  async addServer(body: NewServerBody): Promise<void> {
+    await this.post('/byoi/server', body)
+  }
+
+  listServers(): Promise<ServerAnswer[]> {
+    return this.get('/byoi/server')
+  }
+
+  showServer(serviceName: string): Promise<ServerAnswer> {
+    return this.get(`/byoi/server/${encodeURIComponent(serviceName)}`)
+  }
+
+  async removeServer(serviceName: string): Promise<void> {
+    await this.delete(`/byoi/server/${encodeURIComponent(serviceName)}`)
+  }
+
+  createKey(body: NewKeyBody): Promise<NewKeyAnswer> {
+    return this.post('/byoi/key', body)
+  }
+
+  listKeys(): Promise<KeyAnswer[]> {
+    return this.get('/byoi/key')
+  }
+
+  async revokeKey(applicationKey: string): Promise<void> {
+    await this.delete(`/byoi/key/${encodeURIComponent(applicationKey)}`)
+  }
+
+  async #call<T>(call: Call): Promise<T> {
+    const body = await text(await this.#send(call))
+    return JSON.parse(body === '' ? 'null' : body) as T
+  }
+
+  async #send(call: Call) {
+    return send(this.#options, { ...call, clockSkew: await this.#readClockSkew() })
+  }
+
+  /** Asked once; a failure is not kept, so that the next call asks again. */
+  #readClockSkew(): Promise<number> {
+    this.#clockSkew ??= this.time()
+      .then((seconds) => seconds - Math.floor(Date.now() / 1000))
+      .catch((error: unknown) => {
+        this.#clockSkew = undefined
+        throw error
+      })
+    return this.#clockSkew
+  }
+}
+
+const server = (serviceName: string): string => `/dedicated/server/${encodeURIComponent(serviceName)}`

@@ -1,0 +1,123 @@
+import { type Static, type TSchema, Type } from 'typebox'
+import { ruleMethods } from './access-rules.ts'
+
+const closed = { additionalProperties: false }
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+/** An account name: the tenant that servers and keys belong to. */
+export const accountPattern = '^[a-z0-9][a-z0-9._-]{0,63}$'
+/** A server's name. It is also checked to be a host name (RFC 1123). */
+export const serviceNamePattern = '^[a-z0-9.-]{1,253}$'
+const printable = String.raw`^[\x20-\x7e]*$`
+
+/** An operator's decision on a hold. `continue`: look again, there is evidence now; `fail`: give up, end in error. */
+export const holdDecisions = ['continue', 'fail'] as const
+export type HoldDecision = (typeof holdDecisions)[number]
+
+/** Body of `POST /byoi/deployment/{id}/resolve`. */
+export const ResolveBody = Type.Object({ decision: Type.Enum([...holdDecisions]) }, closed)
+export type ResolveBody = Static<typeof ResolveBody>
+
+export const DiskBody = Type.Object(
+  {
+    serial: Type.String({ minLength: 1, maxLength: 128, pattern: printable }),
+    wwn: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 64, pattern: printable }))),
+    /** Bytes. */
+    size: Type.Integer({ minimum: 1024 * 1024, maximum: Number.MAX_SAFE_INTEGER }),
+  },
+  closed,
+)
+
+export const DiskGroupBody = Type.Object(
+  {
+    diskGroupId: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }),
+    description: Type.Optional(Type.String({ maxLength: 256, pattern: printable })),
+    disks: Type.Array(DiskBody, { minItems: 1, maxItems: 64 }),
+  },
+  closed,
+)
+
+/** Body of `POST /byoi/server`. What `bmc.settings` must hold depends on `bmc.kind`. */
+export const NewServerBody = Type.Object(
+  {
+    serviceName: Type.String({ pattern: serviceNamePattern }),
+    account: Type.String({ pattern: accountPattern }),
+    boot: Type.Enum(['uefi', 'legacy']),
+    diskGroups: Type.Array(DiskGroupBody, { minItems: 1, maxItems: 64 }),
+    bmc: Type.Object(
+      {
+        kind: Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' }),
+        settings: Type.Record(
+          Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$' }),
+          Type.Union([Type.String({ maxLength: 4096 }), Type.Number(), Type.Boolean()]),
+          { maxProperties: 64 },
+        ),
+        password: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 256 }))),
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+export type NewServerBody = Static<typeof NewServerBody>
+
+/** Element of `GET /byoi/server` and answer of `GET /byoi/server/{serviceName}`; for operators. */
+export interface ServerAnswer {
+  serverId: number
+  serviceName: string
+  account: string
+  boot: 'uefi' | 'legacy'
+  powerState: 'poweron' | 'poweroff' | null
+  diskGroups: {
+    diskGroupId: number
+    description: string
+    size: number
+    disks: { serial: string; wwn: string | null; size: number }[]
+  }[]
+  ownImage: boolean
+  createdAt: string
+  bmc: { kind: string; settings: Record<string, string | number | boolean> }
+}
+
+/** Body of `POST /byoi/key`. `path` of a rule: see `isRulePath`. */
+export const NewKeyBody = Type.Object(
+  {
+    account: Type.String({ pattern: accountPattern }),
+    operator: Type.Optional(Type.Boolean()),
+    rules: Type.Array(
+      Type.Object(
+        {
+          method: Type.Enum([...ruleMethods]),
+          path: Type.String({ pattern: String.raw`^/[\x21-\x7e]{0,511}$` }),
+        },
+        closed,
+      ),
+      { minItems: 1, maxItems: 64 },
+    ),
+    description: Type.Optional(Type.String({ maxLength: 256 })),
+    /** Seconds from now; absent or null: never expires. */
+    expiresIn: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: 3_153_600_000 }))),
+  },
+  closed,
+)
+export type NewKeyBody = Static<typeof NewKeyBody>
+
+/** Answer of `POST /byoi/key`: the only time that the secrets are shown. */
+export interface NewKeyAnswer {
+  applicationKey: string
+  applicationSecret: string
+  consumerKey: string
+}
+
+/** Element of `GET /byoi/key`. */
+export interface KeyAnswer {
+  applicationKey: string
+  credentialId: number
+  account: string
+  operator: boolean
+  rules: { method: string; path: string }[]
+  description: string
+  state: 'validated' | 'expired' | 'revoked'
+  createdAt: string
+  expiresAt: string | null
+}

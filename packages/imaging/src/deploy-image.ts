@@ -1,0 +1,315 @@
+import { buildConfigDrive } from './configdrive/build-config-drive.ts'
+import type { DeployOptions, DeployResult } from './deploy-image.types.ts'
+import { assertDigest } from './digest.ts'
+import { Disk } from './disk/disk.ts'
+import { type DiskFacts, inspectDisk, SMALLEST_DISK } from './disk/inspect-disk.ts'
+import { ioFailure } from './disk/io-failure.ts'
+import { publish, writeVerified } from './disk/publish.ts'
+import { zeroOut } from './disk/zero-out.ts'
+import { type DiskState, ImagingError } from './error.ts'
+import { HeadFirst, type RingSink } from './pipeline/head-first.ts'
+import { type OpenedImage, openImage, unlessUnseen } from './pipeline/open-image.ts'
+import { Reporter } from './pipeline/reporter.ts'
+import { type RingShare, sharedPages } from './pipeline/ring.ts'
+import { Staging } from './pipeline/staging.ts'
+import { BLOCK } from './pipeline/written-map.ts'
+import { openSource } from './source/open-source.ts'
+import type { ImageSource } from './source/source.ts'
+import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
+import { planBootAreas } from './table/plan-boot-areas.ts'
+
+/** The first attempt and two more, for a file that changes while it is served. */
+const ATTEMPTS = 3
+const RING_BYTES = 32 * 1024 * 1024
+
+/** One call of deployImage, over its attempts. */
+interface Deployment {
+  options: DeployOptions
+  report: Reporter
+  ring: RingShare
+  startedAt: number
+  /** What the disk holds now, whatever happens next. */
+  state: DiskState
+  disk: Disk | null
+  staging: Staging | null
+  notes: Set<string>
+}
+
+/**
+ * Puts an image on a disk: downloads, checks, decodes and writes it in one pass, verifies it, and only then makes the disk
+ * bootable. Whenever this fails after the first write, the first and the last MiB of the disk are zero: nothing half
+ * written ever boots.
+ *
+ * @throws ImagingError always with `disk` set to what the disk holds.
+ */
+export async function deployImage(options: DeployOptions): Promise<DeployResult> {
+  const deployment: Deployment = {
+    options,
+    report: new Reporter(options),
+    ring: { memory: sharedPages(RING_BYTES) },
+    startedAt: performance.now(),
+    state: 'untouched',
+    disk: null,
+    staging: null,
+    notes: new Set(),
+  }
+  const stop = () => deployment.staging?.stop(cancelled())
+  options.signal?.addEventListener('abort', stop)
+  try {
+    return await withRestarts(deployment)
+  } catch (error) {
+    throw withDiskState(error, deployment)
+  } finally {
+    options.signal?.removeEventListener('abort', stop)
+    await deployment.disk?.close()
+  }
+}
+
+async function withRestarts(deployment: Deployment): Promise<DeployResult> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await deployOnce(deployment)
+    } catch (error) {
+      if (!(error instanceof ImagingError && error.startAgain)) throw error
+      if (attempt === ATTEMPTS) throw gaveUp(error)
+      deployment.report.log(`Starting again at the first byte: ${error.cause}`)
+    }
+  }
+}
+
+async function deployOnce(deployment: Deployment): Promise<DeployResult> {
+  const { options, report } = deployment
+  assertGoesOn(deployment)
+  const { image, addressPolicy, signal } = options
+  const source = await openSource(image, { addressPolicy, signal, onLog: (line) => report.log(line) })
+  try {
+    const bytesServed = await writeAllButBootAreas(deployment, source)
+    const staging = deployment.staging as Staging
+    const checkSum = await staging.writer.finish()
+    assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
+    await staging.zeroRest()
+    await staging.flush()
+    await readBack(deployment, staging)
+    const configDrive = buildDrive(options, staging.disk.facts.sectorSize)
+    const areas = await planPublication(deployment, staging, configDrive)
+    await writeConfigDrive(deployment, staging.disk, areas, configDrive)
+    await askPermit(deployment)
+    await publishBootAreas(deployment, staging.disk, areas)
+    return {
+      checkSum,
+      checkSumType: image.checkSum?.type ?? 'sha256',
+      bytesServed,
+      virtualSize: staging.imageSize,
+      written: staging.writer.written,
+      seconds: (performance.now() - deployment.startedAt) / 1000,
+      notes: [...deployment.notes],
+      disk: deployment.state,
+    }
+  } finally {
+    await closeStaging(deployment)
+    await source.close()
+  }
+}
+
+/**
+ * Streams the image to the disk. The disk is touched only after everything that can be known before has been checked: with
+ * Range requests that is the whole layout of the image, without them what its first MiB shows.
+ */
+async function writeAllButBootAreas(deployment: Deployment, source: ImageSource): Promise<number> {
+  const prepare = async (head: Buffer | null, isWhole: boolean) => {
+    deployment.report.progress('preflight-disk')
+    const image = await openImage(source, deployment.options, head, isWhole)
+    const facts = await preflight(deployment, image)
+    deployment.staging = await openStaging(deployment, image, facts)
+    return watched(deployment, source, deployment.staging)
+  }
+  if (source.ranged) return source.stream(await prepare(null, false))
+  const headFirst = new HeadFirst(deployment.ring, prepare)
+  const bytes = await source.stream(headFirst)
+  await headFirst.end()
+  return bytes
+}
+
+/** Refuses what would fail later, with the disk untouched. */
+async function preflight(deployment: Deployment, image: OpenedImage): Promise<DiskFacts> {
+  const { options } = deployment
+  const facts = await inspectDisk(options.disk)
+  const configDrive = buildDrive(options, facts.sectorSize)
+  facts.size ??= sizeOfNewFile(image, configDrive)
+  if (image.virtualSize !== undefined && image.virtualSize > facts.size) throw tooSmall(image.virtualSize, facts.size)
+  if (!options.dataDisk && image.read && image.virtualSize !== undefined) {
+    const { read, virtualSize: imageSize } = image
+    const { size: diskSize, sectorSize } = facts
+    const configDriveBytes = configDrive?.length ?? 0
+    await planBootAreas({ imageSize, diskSize, sectorSize, configDriveBytes, read }).catch(unlessUnseen)
+  }
+  assertGoesOn(deployment)
+  return facts
+}
+
+/** Opens the disk and takes its old content away: from here on it does not boot until it is published. */
+async function openStaging(deployment: Deployment, image: OpenedImage, facts: DiskFacts): Promise<Staging> {
+  const { options, report, ring } = deployment
+  const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
+  report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
+  const restIsZero = await takeAwayOldContent(deployment, disk, image)
+  const decoder = image.newDecoder()
+  return Staging.open({ disk, decoder, ring, checkSumType: options.image.checkSum?.type ?? 'sha256', restIsZero })
+}
+
+/** Returns whether what is not written from now on reads zero. */
+async function takeAwayOldContent(deployment: Deployment, disk: Disk, image: OpenedImage): Promise<boolean> {
+  const isFile = disk.facts.kind === 'file'
+  if (deployment.state === 'untouched') deployment.state = 'unknown'
+  try {
+    if (isFile) await disk.makeHole()
+    else await disk.zeroBootAreas()
+  } catch (error) {
+    throw ioFailure('WRITE', 'zeroing the boot areas of', error)
+  }
+  deployment.state = 'unbootable'
+  if (isFile || image.virtualSize === undefined) return isFile
+  const length = Math.min(Math.ceil(image.virtualSize / BLOCK) * BLOCK, disk.size)
+  return zeroOut(disk, length, deployment.options.signal)
+}
+
+async function readBack(deployment: Deployment, staging: Staging): Promise<void> {
+  const isMedium = await staging.readBack((done, total) => deployment.report.progress('verify', done, total))
+  if (!isMedium) deployment.notes.add('The disk was read back through the cache of the system, not from the medium.')
+  assertGoesOn(deployment)
+}
+
+/** The boot areas as they must be on this disk: partition table moved to its size, entry for the config drive added. */
+async function planPublication(
+  deployment: Deployment,
+  staging: Staging,
+  configDrive: Uint8Array | null,
+): Promise<Pick<BootAreas, 'head' | 'tail' | 'configDrive'>> {
+  deployment.report.progress('move-gpt')
+  const { head, tail } = staging.withheld
+  if (deployment.options.dataDisk) return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null }
+  const areas = await planBootAreas({
+    imageSize: staging.imageSize,
+    diskSize: staging.disk.size,
+    sectorSize: staging.disk.facts.sectorSize,
+    configDriveBytes: configDrive?.length ?? 0,
+    read: (offset, length) => staging.read(offset, length),
+  }).catch((error: unknown) => {
+    throw error instanceof ImagingError ? error : ioFailure('GPT', 'reading the partition table of', error)
+  })
+  for (const note of areas.notes) deployment.notes.add(note)
+  return areas
+}
+
+async function writeConfigDrive(
+  { report }: Deployment,
+  disk: Disk,
+  areas: Pick<BootAreas, 'configDrive'>,
+  configDrive: Uint8Array | null,
+): Promise<void> {
+  report.progress('config-drive')
+  if (!areas.configDrive || !configDrive) return
+  await writeVerified(disk, areas.configDrive.offset, configDrive, 'CFG', 'writing the config drive to')
+}
+
+async function askPermit(deployment: Deployment): Promise<void> {
+  deployment.report.progress('publish')
+  assertGoesOn(deployment)
+  await deployment.options.permit?.()
+  assertGoesOn(deployment)
+}
+
+/** The commit point. Where it fails, the boot areas are zeroed again if the disk still lets us. */
+async function publishBootAreas(
+  deployment: Deployment,
+  disk: Disk,
+  { head, tail }: Pick<BootAreas, 'head' | 'tail'>,
+): Promise<void> {
+  deployment.state = 'unknown'
+  try {
+    await publish(disk, head, tail)
+    deployment.state = 'complete'
+  } catch (error) {
+    await disk.zeroBootAreas().then(
+      () => (deployment.state = 'unbootable'),
+      () => undefined, // stays unknown; the first failure is the one to tell
+    )
+    throw error
+  }
+}
+
+/** Counts what arrives for the progress report. */
+function watched(deployment: Deployment, source: ImageSource, { writer }: Staging): RingSink {
+  const report = () => deployment.report.progress('write', writer.position, source.size ?? null)
+  return {
+    get position() {
+      return writer.position
+    },
+    reserve: () => writer.reserve(),
+    commit(length) {
+      writer.commit(length)
+      report()
+    },
+  }
+}
+
+async function closeStaging(deployment: Deployment): Promise<void> {
+  const ended = await deployment.staging?.close()
+  deployment.staging = null
+  if (ended === false) deployment.disk = null // a thread hangs in it: its descriptor must not become another file's
+}
+
+function buildDrive({ configDrive }: DeployOptions, sectorSize: 512 | 4096): Uint8Array | null {
+  return configDrive && buildConfigDrive(configDrive, sectorSize)
+}
+
+/** A file without a size of its own gets the image's, and room for a config drive with its partition. */
+function sizeOfNewFile({ virtualSize }: OpenedImage, configDrive: Uint8Array | null): number {
+  if (virtualSize === undefined) {
+    throw new ImagingError('DISK', {
+      cause: 'The target file has no size, and the server does not say how large the image is.',
+      remedy: 'Make the target file as large as the disk that it stands for.',
+    })
+  }
+  const room = configDrive ? configDrive.length + 2 * BOOT_AREA : 0
+  return Math.max(Math.ceil((virtualSize + room) / 4096) * 4096, SMALLEST_DISK)
+}
+
+function tooSmall(virtualSize: number, size: number): ImagingError {
+  return new ImagingError('DISK', {
+    cause: `The image has ${virtualSize} bytes, while the disk has ${size}.`,
+    remedy: 'Use a larger disk or a smaller image.',
+  })
+}
+
+function gaveUp(last: ImagingError): ImagingError {
+  return new ImagingError('DOWNLOAD', {
+    cause: `The download had to begin again too often; the last time: ${last.cause}`,
+    remedy: last.remedy,
+    origin: last,
+  })
+}
+
+function cancelled(): ImagingError {
+  return new ImagingError('CANCELLED', { cause: 'The deployment was cancelled.', remedy: 'Start it again.' })
+}
+
+function assertGoesOn({ options }: Deployment): void {
+  if (options.signal?.aborted) throw cancelled()
+}
+
+/** Whatever was thrown, as the engine's error, with the truth about the disk. */
+function withDiskState(error: unknown, { options, state }: Deployment): ImagingError {
+  const failure = options.signal?.aborted && state !== 'complete' ? cancelled() : asImagingError(error)
+  failure.disk = state
+  return failure
+}
+
+function asImagingError(error: unknown): ImagingError {
+  if (error instanceof ImagingError) return error
+  return new ImagingError('INTERNAL', {
+    cause: `The image engine failed: ${error instanceof Error ? error.message : String(error)}.`,
+    remedy: 'Look at the log, and report this with it.',
+    origin: error,
+  })
+}

@@ -1,0 +1,238 @@
+import type { CheckSumType } from '../deploy-image.types.ts'
+import type { DecodedWork, Extent, StreamDecoder } from '../decode/extent.ts'
+import { Digest } from '../digest.ts'
+import { ImagingError } from '../error.ts'
+import type { ByteSink } from '../source/source.ts'
+import { ExtentQueue } from './extent-queue.ts'
+import { type Channel, packExtents } from './jobs.ts'
+import { Ring, type RingShare } from './ring.ts'
+import type { Workers } from './workers.ts'
+import { BLOCK } from './written-map.ts'
+
+/** What a source is offered at a time, and the least that is worth offering while more is about to come free. */
+const OFFER = 1024 * 1024
+const LEAST_OFFER = 256 * 1024
+
+export interface ImageWriterOptions {
+  ring: RingShare
+  workers: Workers
+  checkSumType: CheckSumType
+  direct: Channel
+  buffered: Channel
+  /** Bytes. */
+  diskSize: number
+  /** Bytes that are not written read as zero already. */
+  restIsZero: boolean
+  /** Writes zeros to every block that was not written yet. Called at most once, with no write under way. */
+  zeroRest(): Promise<void>
+}
+
+/**
+ * The middle of the byte flow: offers the ring to the source, and hands what has arrived to the digest and, as the decoder
+ * finds places for it, to the workers. A part of the ring is offered again once the digest and the workers are done with it.
+ */
+export class ImageWriter implements ByteSink {
+  readonly #options: ImageWriterOptions
+  readonly #decoder: StreamDecoder
+  readonly #ring: Ring
+  readonly #digest: Digest
+  readonly #queue = new ExtentQueue()
+  /** First served offset that each job under way needs. */
+  readonly #underWay = new Set<{ from: number }>()
+  #held: DecodedWork['held'] = []
+  #position = 0
+  #imageEnd = Number.POSITIVE_INFINITY
+  #ending = false
+  #channel: Channel
+  #preparing = false
+  #restIsZero: boolean
+  #failure: Error | null = null
+  #wakes: (() => void)[] = []
+  written = 0
+
+  constructor(decoder: StreamDecoder, options: ImageWriterOptions) {
+    this.#options = options
+    this.#decoder = decoder
+    this.#ring = new Ring(options.ring)
+    this.#digest = new Digest(options.ring, options.checkSumType, () => this.#wake())
+    this.#channel = options.direct
+    this.#restIsZero = options.restIsZero
+  }
+
+  /** Bytes that have arrived. */
+  get position(): number {
+    return this.#position
+  }
+
+  reserve(): Buffer | Promise<Buffer> {
+    if (this.#failure) return Promise.reject(this.#failure)
+    const free = this.#free()
+    if (free >= LEAST_OFFER && this.#held.length === 0) return this.#offer(free)
+    return this.#reserveLater()
+  }
+
+  commit(length: number): void {
+    if (this.#failure) return // the next reservation says so
+    const offset = this.#position
+    this.#position += length
+    this.#digest.commit(this.#position)
+    try {
+      for (let at = offset; at < this.#position; ) {
+        const bytes = this.#ring.piece(at, this.#position - at)
+        this.#take(this.#decoder.push(bytes, at))
+        at += bytes.length
+      }
+    } catch (error) {
+      this.fail(error as Error)
+    }
+    this.#dispatch()
+  }
+
+  /** Everything has arrived: waits until all of it is on the disk (not flushed) and gives the digest. */
+  async finish(): Promise<string> {
+    if (this.#failure) throw this.#failure
+    this.#take(this.#decoder.finish(this.#position))
+    this.#imageEnd = this.#decoder.virtualSize
+    this.#ending = true
+    this.#dispatch()
+    await this.#until(() => this.#isIdle())
+    return this.#digest.finish(this.#position)
+  }
+
+  /** Makes every wait end in `error`; nothing more is handed out. */
+  fail(error: Error): void {
+    this.#failure ??= error
+    this.#wake()
+  }
+
+  close(): void {
+    this.#digest.close()
+  }
+
+  async #reserveLater(): Promise<Buffer> {
+    await this.#until(() => {
+      this.#digest.wantRoom()
+      if (this.#held.length > 0) return false
+      const free = this.#free()
+      if (free >= LEAST_OFFER) return true
+      this.#dispatch(true)
+      return this.#underWay.size === 0 && !this.#preparing && this.#digest.hashed === this.#position
+    })
+    const free = this.#free()
+    if (free === 0) throw ringTooSmall()
+    return this.#offer(free)
+  }
+
+  #offer(free: number): Buffer {
+    return this.#ring.piece(this.#position, Math.min(free, OFFER))
+  }
+
+  #free(): number {
+    let needed = Math.min(this.#digest.hashed, this.#decoder.needsFrom, this.#queue.needsFrom)
+    for (const { from } of this.#underWay) needed = Math.min(needed, from)
+    return this.#ring.size - (this.#position - Math.min(needed, this.#position))
+  }
+
+  #isIdle(): boolean {
+    return this.#underWay.size === 0 && this.#queue.isEmpty && this.#held.length === 0 && !this.#preparing
+  }
+
+  #take(work: DecodedWork): void {
+    for (const extent of [...work.extents, ...work.held.map((held) => held.extent)]) {
+      if (extent.disk + extent.size > this.#options.diskSize) throw imageTooLarge(this.#options.diskSize)
+    }
+    for (const extent of work.extents) this.#queue.add(extent)
+    this.#held.push(...work.held)
+  }
+
+  /** Hands out what there is room for; jobs that are not full only when there is a reason to hurry. */
+  #dispatch(hurry = this.#ending): void {
+    while (!this.#failure && !this.#preparing && this.#options.workers.hasRoom) {
+      const held = this.#held[0]
+      const extents = held ? [held.extent] : this.#queue.take(hurry, this.#ending)
+      if (extents.length === 0) return
+      const prepared = this.#isPreparedFor(extents)
+      if (!prepared && !held) this.#queue.putBack(extents)
+      if (!prepared) return void this.#prepare()
+      if (held) this.#held.shift()
+      void this.#write(extents, held?.bytes ?? null)
+    }
+  }
+
+  async #write(extents: Extent[], bytes: Uint8Array | null): Promise<void> {
+    const from = bytes ? Number.POSITIVE_INFINITY : Math.min(...extents.map(({ source }) => source))
+    const job = { from }
+    this.#underWay.add(job)
+    try {
+      const imageEnd = Math.min(this.#imageEnd, this.#decoder.virtualSize)
+      const packed = packExtents(extents)
+      const channel = this.#channel
+      const wrote = await this.#options.workers.run({ kind: 'write', channel, imageEnd, extents: packed, bytes })
+      this.written += wrote
+    } catch (error) {
+      this.fail(error as Error)
+    }
+    this.#underWay.delete(job)
+    this.#wake()
+  }
+
+  /**
+   * Images of small clusters come in runs that do not fill blocks. The rest of such a block must read zero beforehand, and
+   * runs that do not fill the disk's alignment must go through the page cache.
+   */
+  #isPreparedFor(extents: Extent[]): boolean {
+    return (this.#restIsZero || this.#fill(extents, BLOCK)) && this.#fill(extents, this.#channel.alignment)
+  }
+
+  #fill(extents: Extent[], unit: number): boolean {
+    const end = this.#decoder.virtualSize
+    return extents.every(
+      ({ disk, size }) => disk % unit === 0 && ((disk + size) % unit === 0 || disk + size === end),
+    )
+  }
+
+  /** Once nothing is under way: two ways of writing must not meet in one page, nor zeros overtake data. */
+  async #prepare(): Promise<void> {
+    if (this.#underWay.size > 0) return // called again when the last one ends
+    this.#preparing = true
+    try {
+      if (!this.#restIsZero) await this.#options.zeroRest()
+      this.#restIsZero = true
+      this.#channel = this.#options.buffered
+    } catch (error) {
+      this.fail(error as Error)
+    }
+    this.#preparing = false
+    this.#wake()
+  }
+
+  #wake(): void {
+    this.#dispatch()
+    for (const wake of this.#wakes.splice(0)) wake()
+  }
+
+  /** Waits until `reached` says yes; it is asked again after each event. */
+  async #until(reached: () => boolean): Promise<void> {
+    while (!this.#failure && !reached()) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#wakes.push(resolve)
+      await promise
+    }
+    if (this.#failure) throw this.#failure
+  }
+}
+
+/** The image's size was not known before. */
+function imageTooLarge(diskSize: number): ImagingError {
+  return new ImagingError('DISK', {
+    cause: `The image is larger than the disk, which has ${diskSize} bytes.`,
+    remedy: 'Use a larger disk or a smaller image.',
+  })
+}
+
+function ringTooSmall(): ImagingError {
+  return new ImagingError('RAM', {
+    cause: 'The image places its data further apart than the buffer between download and disk is large.',
+    remedy: 'Convert the image once more with qemu-img convert, or serve it from a server that supports Range requests.',
+  })
+}

@@ -1,0 +1,716 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import { ImagingError } from '../error.ts'
+import type { BootAreas, BootAreasInput } from './boot-areas.types.ts'
+import { decodeGptHeader, type GptHeader } from './gpt.ts'
+import { decodeMbrEntries } from './mbr.ts'
+import { planBootAreas } from './plan-boot-areas.ts'
+import { inputFor, makeGpt, makeMbr, MiB, putPartitions, type TestGpt } from './testing/make-image.ts'
+
+const change = (image: Buffer, edit: (image: Buffer) => void): Buffer => {
+  edit(image)
+  return image
+}
+
+/** A FAT boot sector whose boot code reaches into the partition table. */
+const fatFloppy = (): Buffer =>
+  change(Buffer.alloc(2 * MiB), (image) => {
+    image.set([0xeb, 0x3c, 0x90], 0)
+    image.writeUInt16LE(512, 11)
+    image.set([4, 1, 0, 2, 0, 2, 0, 0x10, 0xf8], 13)
+    image.write('Non-system disk. Press any key to reboot when ready. Thank you!!', 446, 'latin1')
+    image.set([0x55, 0xaa], 510)
+  })
+
+const isoAt = (image: Buffer, offset: number, label: string): void => {
+  image.write(`\u0001CD001\u0001`, offset + 32768, 'latin1')
+  image.write(label.padEnd(32), offset + 32768 + 40, 'latin1')
+}
+
+const bothHeaders = (changes: Partial<GptHeader>): TestGpt => ({ primary: changes, backup: changes })
+
+const breakBoth = (offsetInHeader: number, value: number): Buffer =>
+  change(makeGpt(), (image) => {
+    image.writeUInt32LE(value, 512 + offsetInHeader)
+    image.writeUInt32LE(value, image.length - 512 + offsetInHeader)
+  })
+
+const sectors = 4 * 2048
+
+suite('planBootAreas refuses', () => {
+  const rows: [
+    name: string,
+    image: Buffer,
+    code: string,
+    cause: RegExp,
+    changes?: Partial<BootAreasInput>,
+  ][] = [
+    [
+      'a GPT with both header CRCs wrong',
+      breakBoth(16, 1),
+      'GPT',
+      /primary GPT .*header CRC.*backup .*header CRC/,
+    ],
+    [
+      'a GPT with both array CRCs wrong',
+      change(makeGpt(), (i) => {
+        i[1024 + 700] = 1
+        i[i.length - 1000] = 1
+      }),
+      'GPT',
+      /array CRC.*array CRC/,
+    ],
+    ['4294967295 entries', makeGpt(bothHeaders({ entryCount: 0xffff_ffff })), 'GPT', /4294967295 entries/],
+    ['no entries', makeGpt(bothHeaders({ entryCount: 0 })), 'GPT', /array of 0 entries/],
+    ['an entry size of 0', makeGpt(bothHeaders({ entrySize: 0 })), 'GPT', /entries of 0 bytes/],
+    [
+      'an entry size of 2^31',
+      makeGpt(bothHeaders({ entrySize: 2 ** 31 })),
+      'GPT',
+      /array of 128 entries of 2147483648/,
+    ],
+    ['an entry size of 129', makeGpt(bothHeaders({ entrySize: 129 })), 'GPT', /entries of 129 bytes/],
+    ['a header size of 0', breakBoth(12, 0), 'GPT', /own size as 0 bytes/],
+    ['a header size of 2^32-1', breakBoth(12, 0xffff_ffff), 'GPT', /own size as 4294967295 bytes/],
+    ['a header size of one more than a sector', breakBoth(12, 513), 'GPT', /own size as 513 bytes/],
+    ['an unknown revision', withRevision(makeGpt(), 0x0002_0000), 'GPT', /unknown revision 0x20000/],
+    [
+      'a primary damaged without a backup',
+      change(makeGpt(), (i) => {
+        i[600] = 1
+        i.fill(0, i.length - 512)
+      }),
+      'GPT',
+      /no GPT signature/,
+    ],
+    [
+      'headers that name a wrong place for themselves',
+      makeGpt(bothHeaders({ myLba: 7 })),
+      'GPT',
+      /no GPT signature|stands at/,
+    ],
+    ['entries at LBA 0', makeGpt({ primary: { entriesLba: 0 } }), 'GPT', /entry array at LBA 0/],
+    ['entries at LBA 1', makeGpt({ primary: { entriesLba: 1 } }), 'GPT', /entry array at LBA 1/],
+    [
+      'entries at LBA 2^60',
+      makeGpt({ primary: { entriesLba: 2 ** 60 } }),
+      'GPT',
+      /LBA 1152921504606847000, outside the image/,
+    ],
+    [
+      'first usable after last usable',
+      makeGpt(bothHeaders({ firstUsableLba: 5000, lastUsableLba: 4999 })),
+      'GPT',
+      /5000 to 4999/,
+    ],
+    [
+      'a partition past the disk',
+      makeGpt({ partitions: [{ start: 2048, end: 2 ** 40 }] }),
+      'GPT',
+      /past the end of the disk/,
+    ],
+    [
+      'a partition past the image',
+      makeGpt({ partitions: [{ start: 2048, end: sectors }], ...bothHeaders({ lastUsableLba: sectors }) }),
+      'GPT',
+      /past the end of the image/,
+    ],
+    [
+      'a reversed partition',
+      makeGpt({ partitions: [{ start: 4096, end: 4094 }] }),
+      'GPT',
+      /ends before it begins/,
+    ],
+    [
+      'a partition outside the usable LBAs',
+      makeGpt({ partitions: [{ start: 33, end: 4094 }] }),
+      'GPT',
+      /usable LBAs 34 to/,
+    ],
+    [
+      'a partition over the entry array',
+      makeGpt({ partitions: [{ start: 2, end: 4094 }], ...bothHeaders({ firstUsableLba: 2 }) }),
+      'GPT',
+      /overlaps the GPT's entry array/,
+    ],
+    [
+      'overlapping partitions',
+      makeGpt({
+        partitions: [
+          { start: 2048, end: 4096 },
+          { start: 4096, end: 5000 },
+        ],
+      }),
+      'GPT',
+      /Partitions 1 and 2 of the image overlap/,
+    ],
+    ['a table without a partition', makeGpt({ partitions: [] }), 'GPT', /lists no partition/],
+    [
+      'a last partition over the backup area of a disk as large as the image',
+      makeGpt({
+        partitions: [{ start: 2048, end: sectors - 20 }],
+        ...bothHeaders({ lastUsableLba: sectors - 2 }),
+      }),
+      'GPT',
+      /backup GPT needs the disk from LBA 8159 on/,
+      { diskSize: 4 * MiB },
+    ],
+    [
+      'a disk one sector smaller than the GPT needs',
+      makeGpt({ partitions: [{ start: 2048, end: sectors - 34 }] }).subarray(0, (sectors - 33) * 512),
+      'GPT',
+      /backup GPT needs/,
+      { diskSize: 4 * MiB - 512 },
+    ],
+    [
+      'a GPT for 4096 byte sectors on a disk of 512',
+      makeGpt({ sectorSize: 4096 }),
+      'GPT',
+      /4096 byte sectors, but the disk has 512/,
+    ],
+    [
+      'a GPT for 512 byte sectors on a disk of 4096',
+      makeGpt(),
+      'GPT',
+      /512 byte sectors, but the disk has 4096/,
+      { sectorSize: 4096 },
+    ],
+    [
+      'a loop of logical partitions',
+      change(makeMbr([[1, 0x05, 2048, 4096]]), (i) => {
+        putPartitions(i, 2048, [
+          [1, 0x83, 63, 100],
+          [2, 0x05, 1000, 100],
+        ])
+        putPartitions(i, 3048, [
+          [1, 0x83, 63, 100],
+          [2, 0x05, 0, 100],
+        ])
+      }),
+      'GPT',
+      /loops at LBA 2048/,
+    ],
+    [
+      'logical partitions that leave the extended one',
+      change(makeMbr([[1, 0x0f, 2048, 1000]]), (i) => {
+        putPartitions(i, 2048, [[2, 0x05, 1000, 100]])
+      }),
+      'GPT',
+      /leaves its extended partition/,
+    ],
+    [
+      'an MBR partition past the disk',
+      makeMbr([[1, 0x83, 2048, 0xffff_ffff]]),
+      'GPT',
+      /Partition 1 of the image ends past the end of the disk/,
+    ],
+    [
+      'an MBR partition that fits in 512 byte sectors only',
+      makeMbr([[1, 0x83, 2048, 4096]]),
+      'GPT',
+      /but not in 512 byte sectors/,
+      { sectorSize: 4096 },
+    ],
+    [
+      'a fifth MBR partition for the config drive',
+      makeMbr([
+        [1, 0x83, 100, 100],
+        [2, 0x83, 200, 100],
+        [3, 0x83, 300, 100],
+        [4, 0x83, 400, 100],
+      ]),
+      'CFG',
+      /All four primary partitions/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'a config drive beyond 2 TiB of an MBR disk',
+      makeMbr([[1, 0x83, 2048, 2048]]),
+      'CFG',
+      /MBR cannot address/,
+      { configDriveBytes: MiB, diskSize: 3 * 2 ** 40 },
+    ],
+    [
+      'a config drive where an MBR partition ends',
+      makeMbr([[1, 0x83, 2048, 6144]]),
+      'CFG',
+      /belongs to partition 1/,
+      { configDriveBytes: MiB, diskSize: 4 * MiB },
+    ],
+    [
+      'a config drive with all 128 entries used',
+      makeGpt({ partitions: Array.from({ length: 128 }, (_, i) => ({ start: 2048 + i, end: 2048 + i })) }),
+      'CFG',
+      /All 128 entries/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'a config drive with all 4 entries used',
+      makeGpt({
+        entryCount: 4,
+        partitions: Array.from({ length: 4 }, (_, i) => ({ start: 2048 + i, end: 2048 + i })),
+      }),
+      'CFG',
+      /All 4 entries/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'a config drive where a GPT partition ends',
+      makeGpt({ partitions: [{ start: 2048, end: sectors - 34 }] }),
+      'CFG',
+      /belongs to partition 1/,
+      { configDriveBytes: MiB, diskSize: 4 * MiB },
+    ],
+    ['a config drive larger than the disk', makeGpt(), 'CFG', /no room/, { configDriveBytes: 64 * MiB }],
+    [
+      'a config drive on an image without a table',
+      Buffer.alloc(MiB),
+      'CFG',
+      /no partition table/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'a config drive on a FAT volume without a table',
+      fatFloppy(),
+      'CFG',
+      /no partition table/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'two config drives in the image, by name',
+      makeGpt({
+        partitions: [
+          { start: 2048, end: 2050, name: 'config-2' },
+          { start: 2051, end: 2055, name: 'config-2' },
+        ],
+      }),
+      'CFG',
+      /2 config drives already \(partitions 1, 2\)/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'two config drives in the image, by name and label',
+      change(
+        makeGpt({
+          partitions: [
+            { start: 2048, end: 4095, name: 'config-2' },
+            { start: 4096, end: 6000 },
+          ],
+        }),
+        (i) => {
+          isoAt(i, 2 * MiB, 'CONFIG-2')
+        },
+      ),
+      'CFG',
+      /2 config drives/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'a logical config drive',
+      change(makeMbr([[1, 0x05, 2048, 4096]]), (i) => {
+        putPartitions(i, 2048, [[1, 0x83, 63, 200]])
+        isoAt(i, 2111 * 512, 'config-2')
+      }),
+      'CFG',
+      /logical partition 5/,
+      { configDriveBytes: MiB },
+    ],
+    [
+      'a raw image one byte larger than the disk',
+      Buffer.alloc(2 * MiB + 1),
+      'DISK',
+      /2097153 bytes, the disk only 2097152/,
+      { diskSize: 2 * MiB },
+    ],
+    [
+      'a disk smaller than its two boot areas',
+      Buffer.alloc(512),
+      'DISK',
+      /less than its two boot areas/,
+      { diskSize: 2 * MiB - 512 },
+    ],
+    [
+      'a disk of 33 sectors',
+      Buffer.alloc(512),
+      'DISK',
+      /less than its two boot areas/,
+      { diskSize: 33 * 512 },
+    ],
+    [
+      'a disk that does not end on a sector',
+      Buffer.alloc(512),
+      'DISK',
+      /not whole sectors/,
+      { diskSize: 4 * MiB + 1 },
+    ],
+  ]
+  for (const [name, image, code, cause, changes] of rows) {
+    test(`${name}: ${code}.`, async () => {
+      await assert.rejects(planBootAreas(inputFor(image, changes)), (error) => {
+        assert.ok(error instanceof ImagingError)
+        assert.equal(error.code, code)
+        assert.match(error.cause, cause)
+        assert.match(error.remedy, /^[A-Z].*\.$/)
+        return true
+      })
+    })
+  }
+})
+
+/** Both headers with another revision and right CRCs. */
+function withRevision(image: Buffer, revision: number): Buffer {
+  for (const at of [512, image.length - 512]) {
+    image.writeUInt32LE(revision, at + 8)
+    image.writeUInt32LE(0, at + 16)
+    image.writeUInt32LE(crc32(image.subarray(at, at + 92)), at + 16)
+  }
+  return image
+}
+
+/** The headers on the disk that a plan makes. */
+function headersOf(
+  plan: BootAreas,
+  diskSize: number,
+  sectorSize = 512,
+): { primary: GptHeader; backup: GptHeader } {
+  const header = (sector: Uint8Array, lba: number): GptHeader => {
+    const found = decodeGptHeader(sector, lba)
+    assert.ok(!('fault' in found), JSON.stringify(found))
+    return found
+  }
+  return {
+    primary: header(plan.head.subarray(sectorSize, 2 * sectorSize), 1),
+    backup: header(plan.tail.subarray(-sectorSize), diskSize / sectorSize - 1),
+  }
+}
+
+suite('planBootAreas repairs or keeps, and says so:', () => {
+  const part = [
+    { number: 1, offset: MiB, length: MiB, type: '0fc63daf-8483-4772-8e79-3d69d8477de4', name: '' },
+  ]
+  const rows: [name: string, image: Buffer, note: RegExp | null][] = [
+    ['a sound GPT', makeGpt(), null],
+    [
+      'a primary with a wrong header CRC',
+      change(makeGpt(), (i) => {
+        i[512 + 16]! ^= 1
+      }),
+      /primary GPT .*wrong header CRC; it was repaired from the backup/,
+    ],
+    [
+      'a primary with a wrong array CRC',
+      change(makeGpt(), (i) => {
+        i[1024 + 500] = 1
+      }),
+      /wrong entry array CRC; it was repaired/,
+    ],
+    [
+      'a primary array of zeros',
+      change(makeGpt(), (i) => {
+        i.fill(0, 1024, 1024 + 16384)
+      }),
+      /repaired from the backup/,
+    ],
+    [
+      'a primary of zeros',
+      change(makeGpt(), (i) => {
+        i.fill(0, 512, 1024 + 16384)
+      }),
+      /no GPT signature; it was repaired/,
+    ],
+    [
+      'a primary and an MBR of zeros',
+      change(makeGpt(), (i) => {
+        i.fill(0, 0, 1024 + 16384)
+      }),
+      /repaired from the backup/,
+    ],
+    [
+      'a primary with a wrong my_lba',
+      withMyLba(makeGpt(), 2),
+      /stands at LBA 2, but stands at 1; it was repaired/,
+    ],
+    [
+      'a backup of zeros',
+      change(makeGpt(), (i) => {
+        i.fill(0, i.length - 512)
+      }),
+      /backup GPT of the image has no GPT signature; it was made anew/,
+    ],
+    [
+      'a backup that was cut off',
+      makeGpt().subarray(0, 3 * MiB),
+      /backup GPT of the image lies outside the image; it was made anew/,
+    ],
+    [
+      'a backup with a wrong CRC',
+      change(makeGpt(), (i) => {
+        i[i.length - 500]! ^= 1
+      }),
+      /backup GPT .*wrong header CRC/,
+    ],
+    ['an image that was grown behind its backup', Buffer.concat([makeGpt(), Buffer.alloc(MiB)]), null],
+    [
+      'no protective MBR',
+      change(makeGpt(), (i) => {
+        i.fill(0, 0, 512)
+      }),
+      /no protective MBR; one was written/,
+    ],
+    [
+      'a protective MBR that is too small',
+      change(makeGpt(), (i) => {
+        i.writeUInt32LE(5, 446 + 12)
+      }),
+      /did not cover the image/,
+    ],
+    [
+      'a protective MBR with a bad boot flag',
+      change(makeGpt(), (i) => {
+        i[446] = 0x17
+      }),
+      /boot flag 0x17; it was cleared/,
+    ],
+    [
+      'a protective MBR that is active',
+      change(makeGpt(), (i) => {
+        i[446] = 0x80
+      }),
+      null,
+    ],
+    ['4 entries', makeGpt({ entryCount: 4 }), null],
+    ['entries of 256 bytes', makeGpt({ entrySize: 256 }), null],
+    ['a header of 512 bytes', makeGpt(bothHeaders({ headerSize: 512, extra: Buffer.alloc(420, 7) })), null],
+  ]
+  for (const [name, image, note] of rows) {
+    test(`${name}.`, async () => {
+      const input = inputFor(image, { diskSize: 20 * MiB + 512 })
+      const plan = await planBootAreas(input)
+      assert.deepEqual(plan.table, { kind: 'gpt', partitions: part })
+      if (note) assert.match(plan.notes.join('\n'), note)
+      else
+        assert.deepEqual(
+          plan.notes.filter((line) => !line.includes('protective MBR did not cover')),
+          [],
+        )
+      const { primary, backup } = headersOf(plan, input.diskSize)
+      const last = input.diskSize / 512 - 1
+      assert.equal(primary.alternateLba, last)
+      assert.equal(backup.alternateLba, 1)
+      assert.equal(primary.lastUsableLba, backup.entriesLba - 1)
+      const length = primary.entryCount * primary.entrySize
+      assert.deepEqual(
+        plan.tail.subarray(-512 - Math.ceil(length / 512) * 512).subarray(0, length),
+        plan.head.subarray(1024, 1024 + length),
+      )
+      const [protective] = decodeMbrEntries(plan.head)
+      assert.deepEqual(
+        { ...protective, bootFlag: 0 },
+        { number: 1, bootFlag: 0, type: 0xee, startLba: 1, sectors: last },
+      )
+      assert.equal(protective?.bootFlag, name.endsWith('active') ? 0x80 : 0)
+    })
+  }
+
+  test('a hybrid MBR.', async () => {
+    const image = makeGpt()
+    putPartitions(image, 0, [[2, 0x83, 2048, 2048]])
+    const plan = await planBootAreas(inputFor(image))
+    assert.deepEqual(plan.head.subarray(0, 512), Uint8Array.from(image.subarray(0, 512)))
+    assert.match(plan.notes.join(), /hybrid MBR; it was kept/)
+  })
+})
+
+/** A primary header with a right CRC that names another place. */
+function withMyLba(image: Buffer, lba: number): Buffer {
+  image.writeBigUInt64LE(BigInt(lba), 512 + 24)
+  image.writeUInt32LE(0, 512 + 16)
+  image.writeUInt32LE(crc32(image.subarray(512, 512 + 92)), 512 + 16)
+  return image
+}
+
+suite('planBootAreas takes for no partition table', () => {
+  const rows: [name: string, image: Buffer][] = [
+    ['zeros', Buffer.alloc(3 * MiB)],
+    ['one sector', Buffer.alloc(512, 1)],
+    ['a FAT volume with a boot signature', fatFloppy()],
+    [
+      'an NTFS volume',
+      change(fatFloppy(), (i) => {
+        i.write('NTFS    ', 3, 'latin1')
+      }),
+    ],
+    [
+      'LUKS',
+      change(Buffer.alloc(MiB, 9), (i) => {
+        i.write('LUKS\u00ba\u00be', 0, 'latin1')
+      }),
+    ],
+    [
+      'a boot signature alone',
+      change(Buffer.alloc(MiB), (i) => {
+        i.set([0x55, 0xaa], 510)
+      }),
+    ],
+    [
+      'a boot sector of code',
+      change(Buffer.alloc(MiB, 0x91), (i) => {
+        i.set([0x55, 0xaa], 510)
+      }),
+    ],
+    ['an image that ends within a sector', Buffer.alloc(700, 3)],
+  ]
+  for (const [name, image] of rows) {
+    test(`${name}: its bytes are kept and the disk's end is zero.`, async () => {
+      const plan = await planBootAreas(inputFor(image, { diskSize: 12 * MiB }))
+      assert.deepEqual(plan.table, { kind: 'none', partitions: [] })
+      const expected = Buffer.alloc(MiB)
+      image.copy(expected)
+      assert.ok(expected.equals(plan.head))
+      assert.ok(plan.tail.every((byte) => byte === 0))
+      assert.equal(plan.notes.length, image.length % 512 === 0 ? 0 : 1)
+    })
+  }
+})
+
+suite('planBootAreas keeps an MBR', () => {
+  test('byte for byte, with the image data that reaches into the last MiB.', async () => {
+    const image = makeMbr([
+      [1, 0x83, 2048, 4000],
+      [2, 0x0f, 6144, 1000],
+    ])
+    putPartitions(image, 6144, [[1, 0x82, 63, 100]])
+    image.fill(0xab, image.length - 700 * 1024)
+    image[446] = 0x13
+    const plan = await planBootAreas(inputFor(image, { diskSize: 4.5 * MiB }))
+    assert.ok(image.subarray(0, MiB).equals(plan.head))
+    assert.ok(image.subarray(3.5 * MiB).equals(plan.tail.subarray(0, MiB / 2)))
+    assert.ok(plan.tail.subarray(MiB / 2).every((byte) => byte === 0))
+    assert.deepEqual(
+      plan.table.partitions.map(({ number, type, offset, length }) => [
+        number,
+        type,
+        offset / 512,
+        length / 512,
+      ]),
+      [
+        [1, '83', 2048, 4000],
+        [2, '0f', 6144, 1000],
+        [5, '82', 6207, 100],
+      ],
+    )
+    assert.match(plan.notes.join(), /boot flag 0x13; it was kept/)
+  })
+
+  test('and adds the config drive to the first free slot.', async () => {
+    const image = makeMbr([
+      [1, 0x83, 2048, 2048],
+      [3, 0xef, 4096, 2048],
+    ])
+    const plan = await planBootAreas(inputFor(image, { configDriveBytes: 2 * MiB }))
+    assert.deepEqual(plan.configDrive, { offset: 9 * MiB, length: 2 * MiB })
+    const changed = Buffer.from(plan.head.subarray(0, 512))
+    assert.deepEqual(decodeMbrEntries(changed)[1], {
+      number: 2,
+      bootFlag: 0,
+      type: 0x83,
+      startLba: 9 * 2048,
+      sectors: 4096,
+    })
+    changed.fill(0, 446 + 16, 446 + 32)
+    assert.ok(changed.equals(image.subarray(0, 512)))
+  })
+
+  test('and gives the slot of its config drive to the new one.', async () => {
+    const image = makeMbr([
+      [1, 0x83, 2048, 2048],
+      [2, 0x83, 4096, 2048],
+    ])
+    isoAt(image, 2 * MiB, 'config-2')
+    const plan = await planBootAreas(inputFor(image, { configDriveBytes: MiB }))
+    assert.deepEqual(
+      plan.table.partitions.map(({ number, offset }) => [number, offset]),
+      [
+        [1, MiB],
+        [2, 10 * MiB],
+      ],
+    )
+    assert.match(plan.notes.join(), /Partition 2 of the image was a config drive; it was replaced/)
+  })
+
+  test('and takes it before a GPT that it does not name.', async () => {
+    const image = makeGpt()
+    image.fill(0, 446, 510)
+    putPartitions(image, 0, [[1, 0x83, 2048, 2048]])
+    const plan = await planBootAreas(inputFor(image))
+    assert.equal(plan.table.kind, 'mbr')
+    assert.match(plan.notes.join(), /GPT beside an MBR that does not name it/)
+    assert.ok(plan.tail.every((byte) => byte === 0))
+  })
+})
+
+suite('planBootAreas places the config drive', () => {
+  const rows: [diskSize: number, bytes: number, offset: number][] = [
+    [12 * MiB, MiB, 10 * MiB],
+    [12 * MiB + 512, MiB, 10 * MiB],
+    [12 * MiB - 512, MiB, 9 * MiB],
+    [12 * MiB, 1, 10 * MiB],
+    [100 * MiB, 64 * MiB, 35 * MiB],
+    [8 * 2 ** 40, MiB, 8 * 2 ** 40 - 2 * MiB],
+  ]
+  for (const [diskSize, configDriveBytes, offset] of rows) {
+    test(`of ${configDriveBytes} bytes on a disk of ${diskSize} at ${offset}.`, async () => {
+      const plan = await planBootAreas(inputFor(makeGpt(), { diskSize, configDriveBytes }))
+      const length = Math.ceil(configDriveBytes / 512) * 512
+      assert.deepEqual(plan.configDrive, { offset, length })
+      assert.ok(offset + length <= diskSize - MiB)
+      assert.deepEqual(plan.table.partitions[1], {
+        number: 2,
+        offset,
+        length,
+        type: '0fc63daf-8483-4772-8e79-3d69d8477de4',
+        name: 'config-2',
+      })
+    })
+  }
+
+  test('in the slot of the one that the image brings, named or labelled.', async () => {
+    for (const name of ['config-2', 'seed']) {
+      const image = makeGpt({
+        partitions: [
+          { start: 4096, end: 5000, slot: 7, name },
+          { start: 2048, end: 2100, slot: 9 },
+        ],
+      })
+      if (name === 'seed') isoAt(image, 2 * MiB, 'config-2')
+      const plan = await planBootAreas(inputFor(image, { configDriveBytes: MiB }))
+      assert.deepEqual(
+        plan.table.partitions.map((entry) => [entry.number, entry.name]),
+        [
+          [7, 'config-2'],
+          [9, ''],
+        ],
+      )
+      assert.match(plan.notes.join(), /Partition 7 of the image was a config drive; it was replaced/)
+    }
+  })
+
+  test('as a Windows volume on 4096 byte sectors, where it is FAT.', async () => {
+    const plan = await planBootAreas(
+      inputFor(makeGpt({ sectorSize: 4096 }), { sectorSize: 4096, configDriveBytes: MiB }),
+    )
+    assert.deepEqual(plan.configDrive, { offset: 10 * MiB, length: MiB })
+    assert.equal(plan.table.partitions[1]?.type, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7')
+    assert.equal(headersOf(plan, 12 * MiB, 4096).backup.myLba, 12 * 256 - 1)
+  })
+
+  test('with a fresh unique GUID each time.', async () => {
+    const guids = new Set<string>()
+    for (let round = 0; round < 2; round++) {
+      const plan = await planBootAreas(inputFor(makeGpt(), { configDriveBytes: MiB }))
+      guids.add(Buffer.from(plan.head.subarray(1024 + 128 + 16, 1024 + 128 + 32)).toString('hex'))
+    }
+    assert.equal(guids.size, 2)
+  })
+})
