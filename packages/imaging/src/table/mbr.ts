@@ -88,6 +88,7 @@ export function protectiveMbr(sector: Uint8Array, diskSectors: number, imageSect
   const flag = protective?.bootFlag ?? 0
   if (flag !== 0 && flag !== 0x80)
     notes.push(`The protective MBR had the boot flag 0x${flag.toString(16)}; it was cleared.`)
+  if (!protective) mbr.fill(0, tableAt, 510)
   mbr.set([0x55, 0xaa], 510)
   putMbrEntry(mbr, {
     number: protective?.number ?? 1,

@@ -368,22 +368,21 @@ function withRevision(image: Buffer, revision: number): Buffer {
   return image
 }
 
+function soundHeader(sector: Uint8Array, lba: number): GptHeader {
+  const found = decodeGptHeader(sector, lba)
+  assert.ok(!('fault' in found), JSON.stringify(found))
+  return found
+}
+
 /** The headers on the disk that a plan makes. */
-function headersOf(
+const headersOf = (
   plan: BootAreas,
   diskSize: number,
   sectorSize = 512,
-): { primary: GptHeader; backup: GptHeader } {
-  const header = (sector: Uint8Array, lba: number): GptHeader => {
-    const found = decodeGptHeader(sector, lba)
-    assert.ok(!('fault' in found), JSON.stringify(found))
-    return found
-  }
-  return {
-    primary: header(plan.head.subarray(sectorSize, 2 * sectorSize), 1),
-    backup: header(plan.tail.subarray(-sectorSize), diskSize / sectorSize - 1),
-  }
-}
+): { primary: GptHeader; backup: GptHeader } => ({
+  primary: soundHeader(plan.head.subarray(sectorSize, 2 * sectorSize), 1),
+  backup: soundHeader(plan.tail.subarray(-sectorSize), diskSize / sectorSize - 1),
+})
 
 suite('planBootAreas repairs or keeps, and says so:', () => {
   const part = [
@@ -601,6 +600,31 @@ suite('planBootAreas keeps an MBR', () => {
       ],
     )
     assert.match(plan.notes.join(), /boot flag 0x13; it was kept/)
+  })
+
+  test('of an image that is also ISO 9660, whose entries overlap and begin at 0.', async () => {
+    const image = makeMbr([
+      [1, 0x00, 0, 8192],
+      [2, 0xef, 2048, 1000],
+      [3, 0x17, 0, 8192],
+    ])
+    const plan = await planBootAreas(inputFor(image))
+    assert.deepEqual(
+      plan.table.partitions.map(({ number, type }) => [number, type]),
+      [
+        [2, 'ef'],
+        [3, '17'],
+      ],
+    )
+    assert.ok(image.subarray(0, MiB).equals(plan.head))
+    const withDrive = await planBootAreas(inputFor(image, { configDriveBytes: MiB }))
+    assert.equal(withDrive.table.partitions.find(({ type }) => type === '83')?.number, 4)
+  })
+
+  test('whose boot code begins as a FAT boot sector does.', async () => {
+    const image = makeMbr([[1, 0x83, 2048, 4096]])
+    fatFloppy().copy(image, 0, 0, 446)
+    assert.equal((await planBootAreas(inputFor(image))).table.kind, 'mbr')
   })
 
   test('and adds the config drive to the first free slot.', async () => {

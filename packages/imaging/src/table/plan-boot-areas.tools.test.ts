@@ -229,6 +229,19 @@ suite('sfdisk, sgdisk and parted read the same GPT partitions before and after',
     assertSameList(gptReaders, image, disk, 1)
   })
 
+  test('of an entry array behind the first MiB, to which no config drive can be added.', {
+    skip: lacking(...gptTools),
+  }, async () => {
+    const image = sgdiskImage('far', ['-j', '4096', '-n', '1:8192:+1M'])
+    const { disk } = await deploy(image, { diskSize: 30 * MiB })
+    assertSound(disk)
+    assertSameList(gptReaders, image, disk, 0)
+    await assert.rejects(
+      deploy(image, { diskSize: 30 * MiB, configDriveBytes: MiB }),
+      /CFG: .*outside the first MiB/,
+    )
+  })
+
   test('of a hybrid MBR, which stays as it is.', { skip: lacking(...gptTools) }, async () => {
     const image = sgdiskImage('hybrid', cloud)
     runTool('sgdisk', ['-h', '1:2', image])

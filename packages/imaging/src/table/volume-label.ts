@@ -30,6 +30,7 @@ async function fatRootLabel(image: ImageReader, offset: number, boot: Buffer): P
   const sectorsPerFat = sectorsPerFat16(boot) || boot.readUInt32LE(36)
   let rootSector = boot.readUInt16LE(14) + boot.readUInt8(16) * sectorsPerFat
   if (sectorsPerFat16(boot) === 0) rootSector += (boot.readUInt32LE(44) - 2) * boot.readUInt8(13)
+  if (rootSector < 0) return undefined
   const root = await readPadded(image, offset + rootSector * bytesPerSector, 128 * 32)
   for (let at = 0; at < root.length && root[at] !== 0; at += 32) {
     const attributes = root[at + 11] ?? 0
