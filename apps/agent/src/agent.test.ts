@@ -9,7 +9,7 @@ import { type DeployOrder, type JoinRequest, type RescueOrder, agentPaths } from
 import { type DeployOptions, ImagingError } from '@byoi/imaging'
 import { type AgentEnd, runAgent } from './agent.ts'
 import type { Engine } from './run-deploy.ts'
-import { TestControlPlane, type Verdict, makeCertificate, serverName } from './control-plane.fixture.ts'
+import { TestControlPlane, makeCertificate, serverName } from './control-plane.fixture.ts'
 
 const skip =
   spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed (Debian: openssl)'
@@ -194,16 +194,6 @@ test('publishing waits while the permit is answered with 409', { skip }, async (
   assert.deepEqual(plane.faults, [])
 })
 
-test('a permit that lay unread for longer than half the lease is asked for again', { skip }, async (t) => {
-  const { plane, run } = await prepare(t, deployOrder())
-  plane.judge = async (path, nth): Promise<Verdict> => {
-    if (path === agentPaths.permit && nth === 1) await sleep(400)
-    return 'yes'
-  }
-  assert.equal(await run(streaming(20).engine), 'done')
-  assert.equal(plane.count(agentPaths.permit), 2)
-})
-
 for (const status of [401, 410]) {
   test(`a permit answered with ${status} stops the agent before it publishes`, { skip }, async (t) => {
     const { plane, run } = await prepare(t, deployOrder())
@@ -232,6 +222,19 @@ test('410 for a report aborts the engine at once and ends all messages', { skip 
   assert.equal(abortedAt, 4)
   assert.equal(plane.count(agentPaths.report), 4)
   assert.equal(plane.outcome(), null)
+})
+
+test('410 for the final outcome is the end of it: nothing else is said', { skip }, async (t) => {
+  const { plane, run } = await prepare(t, deployOrder())
+  const outcomes: unknown[] = []
+  plane.judge = (_path, _nth, body) => {
+    const { outcome } = body as { outcome?: { kind: string } | null }
+    if (!outcome) return 'yes'
+    outcomes.push(outcome.kind)
+    return 410
+  }
+  assert.equal(await run(streaming(20).engine), 'stopped')
+  assert.deepEqual(outcomes, ['published'])
 })
 
 test('410 while the permit waits ends the wait', { skip }, async (t) => {

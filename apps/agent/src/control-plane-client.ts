@@ -114,14 +114,7 @@ function joined(
     report: async (report) =>
       (await unlessLater(() => send(agentPaths.report, report), options.signal)) as ReportAnswer,
     permit: async () => {
-      let asked = 0
-      do {
-        await unlessLater(() => {
-          asked = performance.now()
-          return send(agentPaths.permit, { epoch: lease.epoch })
-        }, options.signal)
-        // A yes that lay unread in a socket while this process was stopped may be from before the epoch ended.
-      } while (performance.now() - asked > lease.leaseMs / 2)
+      await unlessLater(() => send(agentPaths.permit, { epoch: lease.epoch }), options.signal)
     },
     close: () => connection.close(),
   }

@@ -10,7 +10,7 @@ const longestLine = 1024
 /** What is kept while the control plane is away; the oldest lines go first. */
 const linesKept = 1000
 
-type Outcome = Exclude<Report['outcome'], null>
+export type Outcome = Exclude<Report['outcome'], null>
 
 /** Tells the control plane how an order gets on. Progress replaces older progress; log lines queue up. */
 export interface Reporter {

@@ -19,7 +19,7 @@ import type { ControlPlane } from './control-plane-client.ts'
 import { matchDisk } from './disks.ts'
 import { type Log, sentenceOf } from './log.ts'
 import { secretMask } from './mask.ts'
-import { startReporter } from './reporter.ts'
+import { type Outcome, startReporter } from './reporter.ts'
 
 /** The image engine: `deployImage` of the imaging package, or a stand-in for it in tests of the protocol. */
 export type Engine = (options: DeployOptions) => Promise<EngineResult>
@@ -48,6 +48,7 @@ export async function runDeploy(
   }
 
   log(`Deploying ${maskUrl(order.image.url)} to the disk with serial ${order.disk.serial}.`)
+  let outcome: Outcome
   try {
     const result = await engine({
       ...engineOptions(order, disks),
@@ -60,13 +61,15 @@ export async function runDeploy(
       signal: stopped,
     })
     log(`Published: ${result.checkSumType} ${result.checkSum}, verified on the disk.`)
-    await reporter.finish({ kind: 'published', result: reportable(result, mask) })
+    outcome = { kind: 'published', result: reportable(result, mask) }
   } catch (error) {
     stopped.throwIfAborted()
     const failure = failureOf(error, order, mask)
     log(`Failed: ${failure.code}: ${failure.cause} The disk is ${failure.disk}.`)
-    await reporter.finish({ kind: 'failed', failure })
+    outcome = { kind: 'failed', failure }
   }
+  // Outside of the try: an outcome that cannot be told is not another outcome.
+  await reporter.finish(outcome)
 }
 
 /** A refused permit stops everything: the engine's own failure that follows from it is not an outcome. */

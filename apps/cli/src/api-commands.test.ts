@@ -233,49 +233,6 @@ test("--data uses the operator's key of that directory", async (t) => {
   assert.deepEqual(ran, { status: 0, stdout: '[]\n', stderr: '' })
 })
 
-const wrongUsage: { what: string; args: string[]; says: RegExp }[] = [
-  { what: 'no command', args: [], says: /^$/ },
-  { what: 'an unknown command', args: ['destroy'], says: /^$/ },
-  { what: 'no key at all', args: ['status', name], says: /There is no key/ },
-  { what: 'an ovh.conf that is not there', args: ['status', name, '--conf', '/none'], says: /ENOENT/ },
-  { what: 'an unfinished ovh.conf', args: ['status', name, '--conf', file('bad.conf', '[default]\n')], says: /three keys/ },
-  { what: 'a data directory without a key', args: ['key', 'list', '--data', '/none'], says: /has byoi up/ },
-  {
-    what: 'an operator.json that is no JSON',
-    args: ['key', 'list', '--data', directory],
-    says: /is no operator's key/,
-  },
-  { what: 'an endpoint that is no URL', args: ['key', 'list', '--url', 'x', '--conf', file('a.conf', printOvhConf({ endpoint: 'http://a', ...keys }))], says: /no http or https URL/ },
-  { what: 'a rule without a method', args: ['key', 'create', '--rule', '/me'], says: /is no rule/ },
-  { what: 'a rule beside --all', args: ['key', 'create', '--all', '--rule', 'GET /me'], says: /either/ },
-  {
-    what: 'a local file to deploy',
-    args: ['deploy', name, '--url', 'a.img', '--type', 'raw'],
-    says: /http or https URL/,
-  },
-  {
-    what: 'a config drive with an unknown member',
-    args: ['deploy', name, '--url', 'http://a/', '--type', 'raw', '--configdrive', file('x.json', { user: 1 })],
-    says: /user/,
-  },
-  {
-    what: 'a config drive that is no JSON',
-    args: ['deploy', name, '--url', 'http://a/', '--type', 'raw', '--configdrive', file('y.json', '{canary')],
-    says: /is not JSON/,
-  },
-]
-file('operator.json', '{canary')
-
-for (const { what, args, says } of wrongUsage) {
-  test(`${what} is wrong usage`, async () => {
-    const ran = await byoi(args)
-    assert.equal(ran.status, 2)
-    assert.equal(ran.stdout, '')
-    assert.match(ran.stderr, says)
-    assert.doesNotMatch(ran.stderr, /canary/)
-  })
-}
-
 for (const [option, code] of [
   [['--type', 'ova'], 'FORMAT'],
   [['--type', 'raw', '--checksum', 'crc32:00'], 'SUMTYPE'],

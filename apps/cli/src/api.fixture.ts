@@ -91,14 +91,17 @@ export interface Ran {
 export async function byoi(args: string[], env: Record<string, string> = {}): Promise<Ran> {
   const ran: Ran = { status: 0, stdout: '', stderr: '' }
   const sink = (name: 'stdout' | 'stderr') =>
-    ({ isTTY: false, write: (piece: string) => ((ran[name] += piece), true) }) as unknown as NodeJS.WriteStream
+    ({
+      isTTY: false,
+      write: (piece: string) => ((ran[name] += piece), true),
+    }) as unknown as NodeJS.WriteStream
   const context: Context = {
     env,
     home: '/nonexistent',
     stdin: { isTTY: false } as Context['stdin'],
     stdout: sink('stdout'),
     stderr: sink('stderr'),
-    signal: new AbortController().signal,
+    interruptible: () => new AbortController().signal,
   }
   try {
     await makeProgram(context).parseAsync(args, { from: 'user' })

@@ -8,8 +8,11 @@ export interface Context {
   stdin: ReadStream
   stdout: NodeJS.WriteStream
   stderr: NodeJS.WriteStream
-  /** Aborts when the user interrupts (SIGINT, SIGTERM). */
-  signal: AbortSignal
+  /**
+   * For commands that have something to leave in order: from this call on SIGINT and SIGTERM abort the signal, and end the
+   * process only when they come again.
+   */
+  interruptible(): AbortSignal
 }
 
 /** The command has said what went wrong; exit status 1. */

@@ -13,29 +13,24 @@ const patienceMs = 30 * 60_000
  * A deployment's views until it has ended, from the present one on. Follows the event stream, takes it up again where it
  * broke off, and polls where the API has none.
  */
-export async function* follow(
-  client: ByoiClient,
-  id: string,
-  signal: AbortSignal,
-): AsyncGenerator<DeploymentView> {
+export async function* follow(client: ByoiClient, id: string): AsyncGenerator<DeploymentView> {
   let after = 0
   let streaming = true
   let heardAt = performance.now()
   for (;;) {
     try {
-      for await (const event of streaming ? client.events(id, { after, signal }) : once(client, id)) {
+      for await (const event of streaming ? client.events(id, { after }) : once(client, id)) {
         after = event.id
         heardAt = performance.now()
         yield event.view
         if (event.view.endedAt !== null) return
       }
     } catch (error) {
-      signal.throwIfAborted()
       if (!(error instanceof ApiError)) throw error
       if (streaming && [404, 405, 406, 501].includes(error.status)) streaming = false
       else if (!isPassing(error) || performance.now() - heardAt > patienceMs) throw error
     }
-    await sleep(pollMs, undefined, { signal })
+    await sleep(pollMs)
   }
 }
 
@@ -60,7 +55,7 @@ export async function followToEnd(
   const line = options.json ? noProgress : progressLine(context.stderr)
   let view = from
   try {
-    for await (const next of follow(client, from.id, context.signal)) {
+    for await (const next of follow(client, from.id)) {
       view = next
       showProgress(view, line)
       if (view.state === 'hold') break

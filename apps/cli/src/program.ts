@@ -15,6 +15,10 @@ export function makeProgram(context: Context): Command {
   const program = new Command('byoi')
     .description('Bring Your Own Image for bare metal: your disk image onto your server')
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    })
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 wrong usage.')
   addUp(program)

@@ -19,21 +19,49 @@ export interface AccessRule {
  * characters other than a slash.
  */
 export function pathMatches(rule: string, path: string): boolean {
-  return new RegExp(`^${rule.split('/').map(segmentPattern).join('/')}$`, 's').test(path)
+  const end = tokens(rule).reduce((from, token) => advance(from, token, path), new Set([0]))
+  return end.has(path.length)
 }
 
 /** Whether any of the rules grants the call. */
 export const isGranted = (rules: readonly AccessRule[], method: string, path: string): boolean =>
   rules.some((rule) => rule.method === method && pathMatches(rule.path, path))
 
-function segmentPattern(segment: string): string {
-  if (/^\*+$/.test(segment)) return '.+'
-  const [, text = '', end = ''] = /^(.*?)(\**)$/s.exec(segment) ?? []
-  const middle = text.split(/\*+/).map(escape).join('[^/]*')
-  return end === '' ? middle : `${middle}(?:/.*)?`
+/** `any`: a whole segment's `*`; `below`: a `*` at the end of a segment's text; `inside`: a `*` elsewhere in it. */
+type Token = { text: string } | 'any' | 'below' | 'inside'
+
+function tokens(rule: string): Token[] {
+  return rule.split('/').flatMap((segment, index): Token[] => {
+    const slash: Token[] = index === 0 ? [] : [{ text: '/' }]
+    if (/^\*+$/.test(segment)) return [...slash, 'any']
+    const parts = segment.split(/\*+/)
+    return [
+      ...slash,
+      ...parts.flatMap((text, at): Token[] => {
+        if (at === 0) return [{ text }]
+        return text === '' && at === parts.length - 1 ? ['below'] : ['inside', { text }]
+      }),
+    ]
+  })
 }
 
-const escape = (text: string) => text.replaceAll(/[\\^$.|?+()[\]{}]/g, String.raw`\$&`)
+/** The positions in the path after a token. All at once, so that no rule makes the match take exponential time. */
+function advance(from: ReadonlySet<number>, token: Token, path: string): Set<number> {
+  const to = new Set<number>()
+  for (const at of from) {
+    if (typeof token === 'object') {
+      if (path.startsWith(token.text, at)) to.add(at + token.text.length)
+      continue
+    }
+    if (token !== 'any') to.add(at)
+    if (token === 'below' && path[at] !== '/') continue
+    for (let next = at + 1; next <= path.length; next++) {
+      if (token === 'inside' && path[next - 1] === '/') break
+      to.add(next)
+    }
+  }
+  return to
+}
 
 /** Length and form of a rule's path: begins with a slash, printable ASCII, at most 512 characters, at most 8 wildcards. */
 export const isRulePath = (path: string): boolean =>

@@ -16,7 +16,9 @@ import { readEvents } from './server-sent-events.ts'
 /** The API for programs of this project: signs as OVHcloud's clients do, errors as `ApiError`. */
 export class ByoiClient {
   readonly #options: ClientOptions
+  /** The server's clock minus ours, in seconds. */
   #clockSkew: Promise<number> | undefined
+  #lastChange = 0
 
   constructor(options: ClientOptions) {
     this.#options = options
@@ -132,7 +134,17 @@ export class ByoiClient {
   }
 
   async #send(call: Call) {
-    return send(this.#options, { ...call, clockSkew: await this.#readClockSkew() })
+    const now = Math.floor(Date.now() / 1000) + (await this.#readClockSkew())
+    return send(this.#options, { ...call, timestamp: call.method === 'GET' ? now : this.#stampChange(now) })
+  }
+
+  /**
+   * A signature is accepted once, and stamps are whole seconds: two equal changes within one second would have the same. So
+   * a change is stamped later than the one before, as far as the server's window of five minutes allows.
+   */
+  #stampChange(now: number): number {
+    this.#lastChange = Math.min(Math.max(now, this.#lastChange + 1), now + 240)
+    return this.#lastChange
   }
 
   /** Asked once; a failure is not kept, so that the next call asks again. */

@@ -52,8 +52,8 @@ export interface Call {
   path: string
   body?: unknown
   headers?: Record<string, string>
-  /** The server's clock minus ours, in seconds; undefined: not signed. */
-  clockSkew?: number
+  /** UNIX seconds by the server's clock; undefined: not signed. */
+  timestamp?: number
   signal?: AbortSignal
 }
 
@@ -70,15 +70,16 @@ export async function send(options: ClientOptions, call: Call): Promise<Incoming
     headers['Content-Type'] = 'application/json;charset=utf-8'
     headers['Content-Length'] = String(Buffer.byteLength(body))
   }
-  if (call.clockSkew !== undefined) Object.assign(headers, sign(options, call, url, body, call.clockSkew))
+  if (call.timestamp !== undefined) {
+    Object.assign(headers, sign(options, call.method, url, body, String(call.timestamp)))
+  }
   const answer = await exchange(options, call, url, headers, body)
   const status = answer.statusCode ?? 0
   if (status >= 200 && status < 300) return answer
   throw readError(status, await text(answer), header(answer, 'x-ovh-queryid'))
 }
 
-function sign(options: ClientOptions, call: Call, url: string, body: string, clockSkew: number) {
-  const timestamp = String(Math.floor(Date.now() / 1000) + clockSkew)
+function sign(options: ClientOptions, method: string, url: string, body: string, timestamp: string) {
   const consumerKey = options.consumerKey.reveal()
   const applicationSecret = options.applicationSecret.reveal()
   return {
@@ -87,7 +88,7 @@ function sign(options: ClientOptions, call: Call, url: string, body: string, clo
     'X-Ovh-Signature': ovhSignature({
       applicationSecret,
       consumerKey,
-      method: call.method,
+      method,
       url,
       body,
       timestamp,

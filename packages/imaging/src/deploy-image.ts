@@ -8,12 +8,12 @@ import { publish, writeVerified } from './disk/publish.ts'
 import { zeroOut } from './disk/zero-out.ts'
 import { type DiskState, ImagingError } from './error.ts'
 import { HeadFirst, type RingSink } from './pipeline/head-first.ts'
-import { type OpenedImage, openImage, unlessUnseen } from './pipeline/open-image.ts'
+import { type OpenedImage, openImage, Unseen } from './pipeline/open-image.ts'
 import { Reporter } from './pipeline/reporter.ts'
-import { type RingShare, sharedPages } from './pipeline/ring.ts'
+import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
 import { Staging } from './pipeline/staging.ts'
 import { BLOCK } from './pipeline/written-map.ts'
-import { openSource } from './source/open-source.ts'
+import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import type { ImageSource } from './source/source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
@@ -78,14 +78,15 @@ async function withRestarts(deployment: Deployment): Promise<DeployResult> {
 }
 
 async function deployOnce(deployment: Deployment): Promise<DeployResult> {
-  const { options, report } = deployment
+  const { options } = deployment
+  const { image } = options
   assertGoesOn(deployment)
-  const { image, addressPolicy, signal } = options
-  const source = await openSource(image, { addressPolicy, signal, onLog: (line) => report.log(line) })
+  const source = await openSource(sourceOf(deployment))
   try {
     const bytesServed = await writeAllButBootAreas(deployment, source)
     const staging = deployment.staging as Staging
     const checkSum = await staging.writer.finish()
+    for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
     await staging.zeroRest()
     await staging.flush()
@@ -116,14 +117,15 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
  * Range requests that is the whole layout of the image, without them what its first MiB shows.
  */
 async function writeAllButBootAreas(deployment: Deployment, source: ImageSource): Promise<number> {
-  const prepare = async (head: Buffer | null, isWhole: boolean) => {
+  const prepare = async (head: Buffer | null) => {
     deployment.report.progress('preflight-disk')
-    const image = await openImage(source, deployment.options, head, isWhole)
+    const { image: request, spoolBytes } = deployment.options
+    const image = await openImage(source, request.type, spoolBytes, head)
     const facts = await preflight(deployment, image)
     deployment.staging = await openStaging(deployment, image, facts)
     return watched(deployment, source, deployment.staging)
   }
-  if (source.ranged) return source.stream(await prepare(null, false))
+  if (source.ranged) return source.stream(await prepare(null))
   const headFirst = new HeadFirst(deployment.ring, prepare)
   const bytes = await source.stream(headFirst)
   await headFirst.end()
@@ -136,15 +138,28 @@ async function preflight(deployment: Deployment, image: OpenedImage): Promise<Di
   const facts = await inspectDisk(options.disk)
   const configDrive = buildDrive(options, facts.sectorSize)
   facts.size ??= sizeOfNewFile(image, configDrive)
-  if (image.virtualSize !== undefined && image.virtualSize > facts.size) throw tooSmall(image.virtualSize, facts.size)
-  if (!options.dataDisk && image.read && image.virtualSize !== undefined) {
-    const { read, virtualSize: imageSize } = image
-    const { size: diskSize, sectorSize } = facts
-    const configDriveBytes = configDrive?.length ?? 0
-    await planBootAreas({ imageSize, diskSize, sectorSize, configDriveBytes, read }).catch(unlessUnseen)
-  }
+  if (image.virtualSize !== undefined && image.virtualSize > facts.size)
+    throw tooSmall(image.virtualSize, facts.size)
+  if (!options.dataDisk) await planAhead(image, facts.size, facts.sectorSize, configDrive)
   assertGoesOn(deployment)
   return facts
+}
+
+/** Whether the partition table will do for this disk, as far as the image can be looked at yet. */
+async function planAhead(
+  { virtualSize, view }: OpenedImage,
+  diskSize: number,
+  sectorSize: 512 | 4096,
+  configDrive: Uint8Array | null,
+): Promise<void> {
+  if (virtualSize === undefined) return
+  const configDriveBytes = configDrive?.length ?? 0
+  const read = (offset: number, length: number) => view.read(offset, length)
+  await planBootAreas({ imageSize: virtualSize, diskSize, sectorSize, configDriveBytes, read }).catch(
+    (error: unknown) => {
+      if (!(error instanceof Unseen)) throw error
+    },
+  )
 }
 
 /** Opens the disk and takes its old content away: from here on it does not boot until it is published. */
@@ -153,8 +168,15 @@ async function openStaging(deployment: Deployment, image: OpenedImage, facts: Di
   const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
   report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
   const restIsZero = await takeAwayOldContent(deployment, disk, image)
-  const decoder = image.newDecoder()
-  return Staging.open({ disk, decoder, ring, checkSumType: options.image.checkSum?.type ?? 'sha256', restIsZero })
+  const decoder = image.newDecoder(disk.size, new Ring(ring))
+  return Staging.open({
+    disk,
+    decoder,
+    clusterSize: image.clusterSize,
+    ring,
+    checkSumType: options.image.checkSum?.type ?? 'sha256',
+    restIsZero,
+  })
 }
 
 /** Returns whether what is not written from now on reads zero. */
@@ -175,7 +197,8 @@ async function takeAwayOldContent(deployment: Deployment, disk: Disk, image: Ope
 
 async function readBack(deployment: Deployment, staging: Staging): Promise<void> {
   const isMedium = await staging.readBack((done, total) => deployment.report.progress('verify', done, total))
-  if (!isMedium) deployment.notes.add('The disk was read back through the cache of the system, not from the medium.')
+  if (!isMedium)
+    deployment.notes.add('The disk was read back through the cache of the system, not from the medium.')
   assertGoesOn(deployment)
 }
 
@@ -187,7 +210,8 @@ async function planPublication(
 ): Promise<Pick<BootAreas, 'head' | 'tail' | 'configDrive'>> {
   deployment.report.progress('move-gpt')
   const { head, tail } = staging.withheld
-  if (deployment.options.dataDisk) return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null }
+  if (deployment.options.dataDisk)
+    return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null }
   const areas = await planBootAreas({
     imageSize: staging.imageSize,
     diskSize: staging.disk.size,
@@ -235,6 +259,20 @@ async function publishBootAreas(
       () => undefined, // stays unknown; the first failure is the one to tell
     )
     throw error
+  }
+}
+
+function sourceOf({ options, report }: Deployment): OpenSourceRequest {
+  const { image, addressPolicy: policy, signal } = options
+  const { url, file, httpHeader, checkSum } = image
+  return {
+    url,
+    ...(file ? { file } : {}),
+    httpHeader,
+    policy,
+    ...(signal ? { signal } : {}),
+    hasCheckSum: checkSum !== null,
+    onLog: (line) => report.log(line),
   }
 }
 

@@ -1,3 +1,5 @@
+export * from './deploy-image.ts'
 export * from './deploy-image.types.ts'
 export * from './error.ts'
+export * from './inspect-image.ts'
 export type { AddressPolicy } from './source/address-policy.ts'

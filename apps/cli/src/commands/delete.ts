@@ -29,7 +29,7 @@ export function addDelete(program: Command, context: Context): void {
 async function forget(service: string, options: DeleteOptions, context: Context): Promise<void> {
   const client = connect(options, context)
   await client.forget(service)
-  const stuck = options.wait ? await untilForgotten(client, service, context.signal) : null
+  const stuck = options.wait ? await untilForgotten(client, service) : null
   if (stuck !== null) {
     if (options.json) printJson(stuck, context)
     else printView(stuck, context)
@@ -44,11 +44,7 @@ async function forget(service: string, options: DeleteOptions, context: Context)
 }
 
 /** Returns null once the deployment is forgotten, and its view where it cannot be without an operator. */
-async function untilForgotten(
-  client: ByoiClient,
-  service: string,
-  signal: AbortSignal,
-): Promise<DeploymentView | null> {
+async function untilForgotten(client: ByoiClient, service: string): Promise<DeploymentView | null> {
   for (;;) {
     try {
       const view = await client.deployment(service)
@@ -59,6 +55,6 @@ async function untilForgotten(
       if (error.status === 404) return null
       if (error.status !== 0 && error.status < 500) throw error
     }
-    await sleep(pollMs, undefined, { signal })
+    await sleep(pollMs)
   }
 }

@@ -1,0 +1,57 @@
+import { type Command, Option } from 'commander'
+import type { Context } from '../context.ts'
+import { everyAddress, runImageCommand } from '../image-command.ts'
+import { parseHeader, parseLocation, parseType } from '../parse-image.ts'
+import { parseSize } from '../parse-size.ts'
+import { collect } from '../repeatable.ts'
+
+interface InspectOptions {
+  type?: string
+  boot?: 'uefi' | 'legacy'
+  diskSize?: string
+  sectorSize: '512' | '4096'
+  header: string[]
+}
+
+export function addInspect(program: Command, context: Context): void {
+  program
+    .command('inspect')
+    .description('what an image is, and whether it would deploy and boot; changes nothing')
+    .argument('<url|file>', 'where the image is')
+    .option('--type <type>', 'what it is declared as: qcow2 or raw; default: what its first bytes say')
+    .addOption(
+      new Option('--boot <mode>', 'would a server with this firmware boot it?').choices(['uefi', 'legacy']),
+    )
+    .option('--disk-size <size>', 'would it fit a disk of this size, such as 12GiB?')
+    .addOption(
+      new Option('--sector-size <bytes>', 'sector size of that disk').choices(['512', '4096']).default('512'),
+    )
+    .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
+    .option('--json', 'accepted for scripts; the result is JSON either way')
+    .addHelpText(
+      'after',
+      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.',
+    )
+    .action((location: string, options: InspectOptions) => inspect(location, options, context))
+}
+
+async function inspect(location: string, options: InspectOptions, context: Context): Promise<void> {
+  // Loaded here: the commands that only call the API start without the engine.
+  const { inspectImage } = await import('@byoi/imaging')
+  const image = { location, type: options.type, checksum: undefined }
+  await runImageCommand(image, context, async () => {
+    const result = await inspectImage({
+      image: {
+        ...parseLocation(location),
+        type: options.type === undefined ? null : parseType(options.type),
+        httpHeader: options.header.map((header) => parseHeader(header)),
+      },
+      boot: options.boot ?? null,
+      diskSize: options.diskSize === undefined ? null : parseSize(options.diskSize),
+      sectorSize: options.sectorSize === '4096' ? 4096 : 512,
+      addressPolicy: everyAddress,
+      signal: context.interruptible(),
+    })
+    return { status: 'ok', ...result }
+  })
+}

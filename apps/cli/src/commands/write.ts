@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { createInterface } from 'node:readline/promises'
-import { type DeployOptions, deployImage, type TargetDisk } from '@byoi/imaging'
+import { createInterface } from 'node:readline'
+import { type DeployOptions, ImagingError, type TargetDisk } from '@byoi/imaging'
 import { type Command, Option } from 'commander'
 import { configDriveOf, readConfigDriveFile } from '../config-drive-file.ts'
 import type { Context } from '../context.ts'
@@ -38,7 +38,10 @@ export function addWrite(program: Command, context: Context): void {
     .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object; adds a config drive")
     .option('--data-disk', 'the image need not hold a partition table; nothing is moved or added')
-    .option('--size <size>', 'size of a target file, such as 12GiB; default: its own, or what the image needs')
+    .option(
+      '--size <size>',
+      'size of a target file, such as 12GiB; default: its own, or what the image needs',
+    )
     .addOption(new Option('--sector-size <bytes>', 'sector size of a target file').choices(['512', '4096']))
     .option('--spool <size>', 'RAM for image data whose place is not known yet', '256MiB')
     .option('--yes', 'do not ask before a block device is overwritten')
@@ -51,10 +54,13 @@ export function addWrite(program: Command, context: Context): void {
 }
 
 async function write(location: string, options: WriteOptions, context: Context): Promise<void> {
+  // Loaded here: the commands that only call the API start without the engine.
+  const { deployImage } = await import('@byoi/imaging')
   const image = { location, type: options.type, checksum: options.checksum }
   await runImageCommand(image, context, async () => {
     const deploy = deployOptions(location, options)
-    if (isBlockDevice(options.to)) await confirmOverwrite(options, context)
+    const signal = context.interruptible()
+    if (isBlockDevice(options.to)) await confirmOverwrite(options, context, signal)
     const line = options.json ? noProgress : progressLine(context.stderr)
     try {
       const {
@@ -65,7 +71,7 @@ async function write(location: string, options: WriteOptions, context: Context):
         ...deploy,
         onProgress: engineProgress(line),
         onLog: (text) => line.say(text),
-        signal: context.signal,
+        signal,
       })
       return { status: 'done', format: options.type, ...rest, checksum, checksumType }
     } finally {
@@ -99,18 +105,31 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
   }
 }
 
-/** Throws UsageError unless the user says yes, now or by `--yes`. */
-async function confirmOverwrite(options: WriteOptions, context: Context): Promise<void> {
+/** Throws ImagingError CANCELLED unless the user says yes, now or by `--yes`. */
+async function confirmOverwrite(options: WriteOptions, context: Context, signal: AbortSignal): Promise<void> {
   if (options.yes) return
   if (!context.stdin.isTTY)
     throw new UsageError(`${options.to} is a block device; give --yes to overwrite it without being asked.`)
-  const asked = createInterface({ input: context.stdin, output: context.stderr })
+  context.stderr.write(`All data of ${options.to} will be lost. Type yes to go on: `)
+  if ((await firstLine(context, signal)) === 'yes') return
+  const cause = 'The question whether to overwrite the disk was not answered with yes.'
+  const error = new ImagingError('CANCELLED', { cause, remedy: 'Answer yes, or give --yes.' })
+  error.disk = 'untouched'
+  throw error
+}
+
+/** undefined when the input ends or the user interrupts. */
+async function firstLine({ stdin }: Context, signal: AbortSignal): Promise<string | undefined> {
+  // Not as a terminal: readline would keep the interrupt key for itself.
+  const lines = createInterface({ input: stdin, terminal: false })
+  const stop = () => lines.close()
+  signal.addEventListener('abort', stop)
   try {
-    const question = `All data of ${options.to} will be lost. Type yes to go on: `
-    const answer = await asked.question(question, { signal: context.signal })
-    if (answer.trim() !== 'yes') throw new UsageError('Nothing was written.')
+    for await (const line of lines) return line.trim()
+    return undefined
   } finally {
-    asked.close()
+    signal.removeEventListener('abort', stop)
+    lines.close()
   }
 }
 

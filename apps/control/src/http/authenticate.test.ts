@@ -128,7 +128,7 @@ test('a signed POST is accepted once; equal GETs share a signature by design', a
   const { api, key } = await withKey(t)
   const post = { method: 'POST', target: own, body, timestamp: freshTimestamp() }
   const [first, second] = await Promise.all([call(api, key, post), call(api, key, post)])
-  assert.deepEqual([first.status, second.status].sort(), [200, 409])
+  assert.equal(first.status + second.status, 200 + 409)
   assert.equal([first, second].find((one) => one.status === 409)?.json.errorCode, 'QUERY_REPLAYED')
   assert.equal(api.ports.started.length, 1)
   const get = { target: list, timestamp: freshTimestamp() }
@@ -221,7 +221,7 @@ for (const method of ['GET', 'POST', 'DELETE']) {
       const headers = Object.keys(answer.headers).sort().join()
       seen.add(`${text} ${headers}`)
     }
-    assert.deepEqual([...seen].length, 1, [...seen].join('\n'))
+    assert.equal(seen.size, 1, [...seen].join('\n'))
     assert.equal(api.ports.forgotten.length + api.ports.started.length, 0)
   })
 }
@@ -271,10 +271,13 @@ test('too many failed authentications from an address are 429 and no longer look
     },
   })
   let lookups = 0
-  const { findApplication } = api.ports.credentials
-  api.ports.credentials.findApplication = (name) => {
-    lookups += 1
-    return findApplication(name)
+  const { credentials } = api.ports
+  api.ports.credentials = {
+    ...credentials,
+    findApplication: (name) => {
+      lookups += 1
+      return credentials.findApplication(name)
+    },
   }
   const statuses: number[] = []
   for (let at = 0; at < 8; at++) {

@@ -14,6 +14,8 @@ interface ById {
 /** Our own routes beside OVHcloud's: a deployment in full, its events, an operator's decision on a hold. */
 export function deploymentRoutes(api: FastifyInstance, ports: Ports, config: HttpConfig): void {
   const { deployments, servers, health } = ports
+  const closing = new AbortController()
+  api.addHook('preClose', async () => closing.abort())
 
   api.get<{ Params: { serviceName: string } }>('/byoi/server/:serviceName/deployment', async (request) => {
     const { caller } = identityOf(request)
@@ -33,7 +35,7 @@ export function deploymentRoutes(api: FastifyInstance, ports: Ports, config: Htt
 
   api.get<ById>('/byoi/deployment/:id/events', async (request, reply) => {
     const { id } = await ownDeployment(ports, identityOf(request).caller, request.params.id)
-    return sendEvents(request, reply, ports, id, config.heartbeatMs)
+    return sendEvents(request, reply, ports, id, config.heartbeatMs, closing.signal)
   })
 
   api.post<ById>('/byoi/deployment/:id/resolve', { config: { operator: true } }, async (request, reply) => {

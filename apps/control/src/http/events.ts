@@ -7,7 +7,7 @@ import { logAnswer, logFailure } from './request-log.ts'
 /**
  * Answers with a deployment's events as server-sent events (WHATWG HTML, section 9.2) until it has ended or the client has
  * gone. `Last-Event-ID` resumes. A comment goes out every `heartbeatMs`, and with it the key is judged again: a revoked
- * key stops its open streams.
+ * key stops its open streams. `closing` aborts when the server is to stop: it would wait for open streams.
  */
 export async function sendEvents(
   request: FastifyRequest,
@@ -15,11 +15,13 @@ export async function sendEvents(
   ports: Ports,
   id: string,
   heartbeatMs: number,
+  closing: AbortSignal,
 ): Promise<FastifyReply> {
   const after = lastEventId(request)
   reply.hijack()
   const { raw } = reply
   const gone = new AbortController()
+  const signal = AbortSignal.any([gone.signal, closing])
   raw.once('close', () => gone.abort())
   raw.writeHead(200, {
     ...(reply.getHeaders() as Record<string, string>),
@@ -36,14 +38,14 @@ export async function sendEvents(
     )
   }, heartbeatMs)
   try {
-    for await (const event of ports.deployments.watch(id, after, gone.signal)) {
+    for await (const event of ports.deployments.watch(id, after, signal)) {
       const text = `id: ${event.id}\nevent: deployment\ndata: ${JSON.stringify(event.view)}\n\n`
       // A reader that does not keep up gets the next event when it has read this one.
-      if (!raw.write(text)) await once(raw, 'drain', { signal: gone.signal })
+      if (!raw.write(text)) await once(raw, 'drain', { signal })
     }
   } catch (error) {
     // The head is out, so a failure can only break off; the client resumes where it was.
-    if (!gone.signal.aborted) logFailure(request, error)
+    if (!signal.aborted) logFailure(request, error)
   } finally {
     clearInterval(heartbeat)
     raw.end()

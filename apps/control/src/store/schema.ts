@@ -90,6 +90,8 @@ export interface Evidence {
   resetOn?: number
   /** Some power action of this deployment may have happened. */
   powerTouched?: boolean
+  /** The boot device before this deployment set it. */
+  bootWas?: 'disk' | 'network' | 'rescue'
   /** A rescue for a deployment that never touched the power: the boot device is put back, nothing else. */
   leavePower?: boolean
   /** The agent of this epoch has got its permit. */

@@ -110,6 +110,7 @@ function remedyFor(format: Format): string {
     return 'Unpack the file and serve the image itself.'
   }
   if (format === 'unknown') return 'Check the URL, or declare the type raw if it is a raw disk image.'
-  if (format === 'iso') return 'Serve a disk image with an installed system instead of an installation medium.'
+  if (format === 'iso')
+    return 'Serve a disk image with an installed system instead of an installation medium.'
   return 'Convert the image with qemu-img convert -O qcow2 and declare the type qcow2.'
 }

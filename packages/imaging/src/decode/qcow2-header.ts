@@ -66,7 +66,9 @@ export function readQcow2Header(bytes: Uint8Array, limits: HeaderLimits = {}): Q
   const headerLength = version === 3 ? readHeaderLength(view, clusterSize) : V2_LENGTH
   const extendedL2 = (features & 16n) !== 0n
   if (extendedL2 && clusterSize < 16384) {
-    throw refuse(`Extended L2 entries need clusters of at least 16 KiB, but the image has ${clusterSize} bytes.`)
+    throw refuse(
+      `Extended L2 entries need clusters of at least 16 KiB, but the image has ${clusterSize} bytes.`,
+    )
   }
   const l2Entries = clusterSize / (extendedL2 ? 16 : 8)
   const l2Span = l2Entries * clusterSize
@@ -135,9 +137,13 @@ function refuseForeignFiles(view: DataView): void {
 
 /** Bytes 72-79 incompatible_features. Bit 0 (dirty) is harmless for a reader: only refcounts may be wrong. */
 function checkFeatures(features: bigint): void {
-  if (features & 4n) throw refuse('The image keeps its data in an external data file, which is not allowed.', FLATTEN)
+  if (features & 4n)
+    throw refuse('The image keeps its data in an external data file, which is not allowed.', FLATTEN)
   if (features & 2n) {
-    throw refuse('The image is marked as corrupt.', 'Run qemu-img check -r all on the image, or make it anew.')
+    throw refuse(
+      'The image is marked as corrupt.',
+      'Run qemu-img check -r all on the image, or make it anew.',
+    )
   }
   for (let bit = 5; bit < 64; bit++) {
     if ((features >> BigInt(bit)) & 1n) {
@@ -164,7 +170,8 @@ function readSize(view: DataView, l2Span: number, diskSize: number | undefined):
   if (diskSize !== undefined && exact > BigInt(diskSize)) {
     throw new ImagingError('DISK', {
       cause: `The image has a virtual size of ${exact} bytes, but the disk has ${diskSize}.`,
-      remedy: 'Shrink the image with qemu-img resize --shrink after its file systems, or choose a larger disk.',
+      remedy:
+        'Shrink the image with qemu-img resize --shrink after its file systems, or choose a larger disk.',
     })
   }
   const most = BigInt(MAX_L1_BYTES / 8) * BigInt(l2Span)
@@ -175,18 +182,27 @@ function readSize(view: DataView, l2Span: number, diskSize: number | undefined):
 }
 
 /** Bytes 48-55 refcount_table_offset, 56-59 refcount_table_clusters. The table itself is not read. */
-function readRefcountTable(view: DataView, version: 2 | 3, clusterSize: number): Qcow2Header['refcountTable'] {
+function readRefcountTable(
+  view: DataView,
+  version: 2 | 3,
+  clusterSize: number,
+): Qcow2Header['refcountTable'] {
   const offset = offsetField(view, 48, 'refcount table', clusterSize)
   const length = view.getUint32(56) * clusterSize
   if (length === 0 || length > MAX_REFCOUNT_TABLE_BYTES) {
-    throw refuse(`The refcount table of the image (version ${version}) has ${length} bytes, which is not legal.`)
+    throw refuse(
+      `The refcount table of the image (version ${version}) has ${length} bytes, which is not legal.`,
+    )
   }
   return { offset, length }
 }
 
 /** Byte 104 compression_type (present when the header is long enough), and bit 3 of incompatible_features. */
 function readCodec(view: DataView, headerLength: number, bit: boolean): Qcow2Header['codec'] {
-  const type = headerLength > COMPRESSION_TYPE && view.byteLength > COMPRESSION_TYPE ? view.getUint8(COMPRESSION_TYPE) : 0
+  const type =
+    headerLength > COMPRESSION_TYPE && view.byteLength > COMPRESSION_TYPE
+      ? view.getUint8(COMPRESSION_TYPE)
+      : 0
   if (type > 1) throw refuse(`The image uses the unknown compression type ${type}.`, FLATTEN)
   if (bit !== (type !== 0)) {
     throw refuse('The compression type of the image and its feature bit contradict each other.')
@@ -197,7 +213,8 @@ function readCodec(view: DataView, headerLength: number, bit: boolean): Qcow2Hea
 /** Bytes 36-39 l1_size, 40-47 l1_table_offset against the virtual size, the other tables and the file's length. */
 function checkTables(header: Qcow2Header, l1Size: number, fileSize: number | undefined): void {
   const { l1Offset, l1Entries, refcountTable } = header
-  if (l1Size < l1Entries) throw refuse(`The L1 table has ${l1Size} entries, but the virtual size needs ${l1Entries}.`)
+  if (l1Size < l1Entries)
+    throw refuse(`The L1 table has ${l1Size} entries, but the virtual size needs ${l1Entries}.`)
   if (l1Size * 8 > MAX_L1_BYTES) throw refuse(`The L1 table has ${l1Size} entries, more than is legal.`)
   if (overlap(l1Offset, l1Entries * 8, refcountTable.offset, refcountTable.length)) {
     throw refuse('The L1 table and the refcount table overlap.')
@@ -235,7 +252,10 @@ function checkExtensions(bytes: Uint8Array, view: DataView, from: number, cluste
     if (type === EXTENSION.end) return
     const length = view.getUint32(at + 4)
     if (length > clusterSize - at - 8) {
-      throw refuse(`A header extension of the image claims ${length} bytes, more than the header has.`, REPAIR)
+      throw refuse(
+        `A header extension of the image claims ${length} bytes, more than the header has.`,
+        REPAIR,
+      )
     }
     if (type === EXTENSION.dataFile) {
       throw refuse('The image names an external data file, which is not allowed.', FLATTEN)

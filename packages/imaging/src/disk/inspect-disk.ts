@@ -29,7 +29,9 @@ export async function inspectDisk(target: TargetDisk): Promise<DiskFacts> {
     if (error.code === 'ENOENT' && !target.path.startsWith('/dev/')) return null
     throw ioFailure('DISK', 'looking at', error)
   })
-  const facts = found?.isBlockDevice() ? await inspectDevice(target.path, found.rdev) : fileFacts(target, found)
+  const facts = found?.isBlockDevice()
+    ? await inspectDevice(target.path, found.rdev)
+    : fileFacts(target, found)
   assertSize(facts, target)
   if (facts.device) await assertUnused(facts.path, facts.device)
   return facts
@@ -40,7 +42,7 @@ function fileFacts(target: TargetDisk, found: { isFile(): boolean; size: number 
   return {
     path: target.path,
     kind: 'file',
-    size: target.size ?? (found?.size || undefined),
+    size: Math.max(target.size ?? 0, found?.size ?? 0) || undefined,
     sectorSize: target.sectorSize ?? 512,
     writesZeroes: true,
     device: undefined,
@@ -56,7 +58,10 @@ async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
   )
   const sectorSize = await readNumber(join(queue, 'logical_block_size'))
   if (sectorSize !== 512 && sectorSize !== 4096) {
-    throw refused(`The disk has sectors of ${sectorSize} bytes.`, 'Use a disk with sectors of 512 or 4096 bytes.')
+    throw refused(
+      `The disk has sectors of ${sectorSize} bytes.`,
+      'Use a disk with sectors of 512 or 4096 bytes.',
+    )
   }
   if ((await readNumber(join(folder, 'ro'))) !== 0) {
     throw refused('The disk is read-only.', 'Make the disk writable, or name another one.')
@@ -74,10 +79,16 @@ async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
 function assertSize({ kind, size }: DiskFacts, target: TargetDisk): void {
   if (size === undefined) return
   if (target.size !== undefined && size !== target.size) {
-    throw refused(`The disk has ${size} bytes, while ${target.size} were expected.`, 'Name the disk that was meant.')
+    throw refused(
+      `The disk has ${size} bytes, while ${target.size} were expected.`,
+      'Name the disk that was meant.',
+    )
   }
   if (kind === 'file' && size % 512 !== 0) {
-    throw refused(`The file has ${size} bytes, which is not a whole number of sectors.`, 'Give a size that 512 divides.')
+    throw refused(
+      `The file has ${size} bytes, which is not a whole number of sectors.`,
+      'Give a size that 512 divides.',
+    )
   }
   if (size < SMALLEST_DISK) {
     throw refused(`The disk has ${size} bytes.`, `Use a disk of at least ${SMALLEST_DISK} bytes.`)

@@ -21,7 +21,8 @@ export function ioFailure(code: ImagingCode, doing: string, error: unknown): Ima
   const meaning = MEANING[name] ?? (message || 'the system gave no reason')
   return new ImagingError(code, {
     cause: `Failed while ${doing} the disk: ${meaning} (${name}).`,
-    remedy: REMEDY[name] ?? 'Check the disk, its cabling and the kernel log, then try again or use another disk.',
+    remedy:
+      REMEDY[name] ?? 'Check the disk, its cabling and the kernel log, then try again or use another disk.',
     origin: error,
   })
 }

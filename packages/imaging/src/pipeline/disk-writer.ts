@@ -35,7 +35,10 @@ export class DiskWriter {
     if (end !== imageEnd || end % BLOCK === 0) return this.#writeBlocks(channel, offset, run)
     const body = Math.max(end - (end % BLOCK) - offset, 0)
     const last = this.#lastBlock(offset + body, run.subarray(body))
-    return this.#writeBlocks(channel, offset, run.subarray(0, body)) + this.#writeBlocks(channel, offset + body, last)
+    return (
+      this.#writeBlocks(channel, offset, run.subarray(0, body)) +
+      this.#writeBlocks(channel, offset + body, last)
+    )
   }
 
   #lastBlock(offset: number, bytes: Buffer): Buffer {

@@ -57,7 +57,10 @@ export class ExtentQueue {
 
   #recount(): void {
     this.#bytes = this.#extents.reduce((sum, { size }) => sum + size, 0)
-    this.#needsFrom = this.#extents.reduce((first, { source }) => Math.min(first, source), Number.POSITIVE_INFINITY)
+    this.#needsFrom = this.#extents.reduce(
+      (first, { source }) => Math.min(first, source),
+      Number.POSITIVE_INFINITY,
+    )
   }
 }
 

@@ -15,12 +15,12 @@ export interface RingSink extends ByteSink {
  */
 export class HeadFirst implements ByteSink {
   readonly #ring: Ring
-  readonly #prepare: (head: Buffer, isWhole: boolean) => Promise<RingSink>
+  readonly #prepare: (head: Buffer) => Promise<RingSink>
   #position = 0
   #prepared: Promise<RingSink> | null = null
   #sink: RingSink | null = null
 
-  constructor(ring: RingShare, prepare: (head: Buffer, isWhole: boolean) => Promise<RingSink>) {
+  constructor(ring: RingShare, prepare: (head: Buffer) => Promise<RingSink>) {
     this.#ring = new Ring(ring)
     this.#prepare = prepare
   }
@@ -28,7 +28,7 @@ export class HeadFirst implements ByteSink {
   reserve(): Uint8Array | Promise<Uint8Array> {
     if (this.#sink) return this.#sink.reserve()
     if (this.#position < HEAD) return this.#ring.piece(this.#position, HEAD - this.#position)
-    return this.#ready(false).then((sink) => sink.reserve())
+    return this.#ready().then((sink) => sink.reserve())
   }
 
   commit(length: number): void {
@@ -38,11 +38,11 @@ export class HeadFirst implements ByteSink {
 
   /** The stream has ended: where it was shorter than the head, the sink is made now. */
   async end(): Promise<void> {
-    await this.#ready(true)
+    await this.#ready()
   }
 
-  #ready(isWhole: boolean): Promise<RingSink> {
-    this.#prepared ??= this.#prepare(this.#ring.piece(0, this.#position), isWhole).then((sink) => {
+  #ready(): Promise<RingSink> {
+    this.#prepared ??= this.#prepare(this.#ring.piece(0, this.#position)).then((sink) => {
       if (this.#position > 0) sink.commit(this.#position)
       this.#sink = sink
       return sink

@@ -14,6 +14,8 @@ const OFFER = 1024 * 1024
 const LEAST_OFFER = 256 * 1024
 
 export interface ImageWriterOptions {
+  /** Bytes that a compressed cluster decodes to. */
+  clusterSize: number
   ring: RingShare
   workers: Workers
   checkSumType: CheckSumType
@@ -155,7 +157,7 @@ export class ImageWriter implements ByteSink {
       if (!prepared && !held) this.#queue.putBack(extents)
       if (!prepared) return void this.#prepare()
       if (held) this.#held.shift()
-      void this.#write(extents, held?.bytes ?? null)
+      void this.#write(extents, held ? new Uint8Array(held.bytes) : null) // a copy: a view would take all of its buffer along
     }
   }
 
@@ -167,7 +169,14 @@ export class ImageWriter implements ByteSink {
       const imageEnd = Math.min(this.#imageEnd, this.#decoder.virtualSize)
       const packed = packExtents(extents)
       const channel = this.#channel
-      const wrote = await this.#options.workers.run({ kind: 'write', channel, imageEnd, extents: packed, bytes })
+      const wrote = await this.#options.workers.run({
+        kind: 'write',
+        channel,
+        imageEnd,
+        clusterSize: this.#options.clusterSize,
+        extents: packed,
+        bytes,
+      })
       this.written += wrote
     } catch (error) {
       this.fail(error as Error)
@@ -233,6 +242,7 @@ function imageTooLarge(diskSize: number): ImagingError {
 function ringTooSmall(): ImagingError {
   return new ImagingError('RAM', {
     cause: 'The image places its data further apart than the buffer between download and disk is large.',
-    remedy: 'Convert the image once more with qemu-img convert, or serve it from a server that supports Range requests.',
+    remedy:
+      'Convert the image once more with qemu-img convert, or serve it from a server that supports Range requests.',
   })
 }

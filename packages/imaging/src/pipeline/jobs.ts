@@ -22,16 +22,21 @@ export interface Channel {
 
 export type Job =
   /** Decode the extents and write what is not zero. `bytes`: served bytes of the only extent, where the ring lost them. */
-  | { kind: 'write'; channel: Channel; imageEnd: number; extents: Extents; bytes: Uint8Array | null }
+  | {
+      kind: 'write'
+      channel: Channel
+      imageEnd: number
+      clusterSize: number
+      extents: Extents
+      bytes: Uint8Array | null
+    }
   /** Read back the written blocks of the regions and compare the checksums. */
   | { kind: 'verify'; channel: Channel; from: number; to: number }
   /** Write zeros to the blocks of the regions that were not written, up to `end`. */
   | { kind: 'zero'; channel: Channel; from: number; to: number; end: number }
 
 /** What a worker answers to a job: how many bytes it wrote or read back, or why it could not. */
-export type Answer =
-  | { bytes: number }
-  | { failure: { code: ImagingCode; cause: string; remedy: string } }
+export type Answer = { bytes: number } | { failure: { code: ImagingCode; cause: string; remedy: string } }
 
 /** Decoded bytes after which a job is full; one more extent of at most `LARGEST_CLUSTER` may end in it. */
 export const JOB_BYTES = 2 * 1024 * 1024

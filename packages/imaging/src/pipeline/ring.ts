@@ -14,7 +14,8 @@ export interface RingShare {
 /** Page-aligned memory that threads can share; zero at first. `bytes` is rounded up to 64 KiB. */
 export function sharedPages(bytes: number): SharedArrayBuffer {
   const pages = Math.ceil(bytes / WASM_PAGE)
-  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer as ArrayBufferLike as SharedArrayBuffer
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+    .buffer as ArrayBufferLike as SharedArrayBuffer
 }
 
 /** Page-aligned memory of one thread; zero at first. `bytes` is rounded up to 64 KiB. */

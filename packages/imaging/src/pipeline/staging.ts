@@ -13,9 +13,14 @@ import { BLOCK, shareWritten, WrittenMap } from './written-map.ts'
 /** Threads that decode and write: with the digest and the network they fill two cores. */
 const WORKERS = 2
 
+/** With what a reader of the result should know, one sentence each; complete once the image has ended. */
+type Decoder = StreamDecoder & { readonly notes: string[] }
+
 export interface StagingOptions {
   disk: Disk
-  decoder: StreamDecoder
+  decoder: Decoder
+  /** Bytes that a compressed cluster decodes to. */
+  clusterSize: number
   ring: RingShare
   checkSumType: CheckSumType
   /** What is not written reads zero already. */
@@ -27,7 +32,7 @@ export class Staging {
   readonly writer: ImageWriter
   readonly disk: Disk
   readonly withheld: Withheld
-  readonly #decoder: StreamDecoder
+  readonly #decoder: Decoder
   readonly #workers: Workers
   readonly #written: WrittenMap
   #restIsZero: boolean
@@ -58,6 +63,10 @@ export class Staging {
     return new Staging(options, await Workers.start(setup, WORKERS), new WrittenMap(written), withheld)
   }
 
+  get notes(): string[] {
+    return this.#decoder.notes
+  }
+
   get imageSize(): number {
     return this.#decoder.virtualSize
   }
@@ -67,7 +76,12 @@ export class Staging {
     if (this.#restIsZero) return
     const end = Math.min(Math.ceil(this.imageSize / BLOCK) * BLOCK, this.disk.size)
     const channel = this.disk.direct
-    await eachRegion(this.#workers, this.#written, (from, to) => ({ kind: 'zero', channel, from, to, end }), () => {})
+    await eachRegion(
+      this.#workers,
+      this.#written,
+      (from, to) => ({ kind: 'zero', channel, from, to, end }),
+      () => {},
+    )
     this.#restIsZero = true
   }
 

@@ -24,7 +24,8 @@ function answer(job: Job): Answer {
   try {
     return { bytes: run(job) }
   } catch (error) {
-    const { code, cause, remedy } = error instanceof ImagingError ? error : ioFailure('WRITE', DOING[job.kind], error)
+    const { code, cause, remedy } =
+      error instanceof ImagingError ? error : ioFailure('WRITE', DOING[job.kind], error)
     return { failure: { code, cause, remedy } }
   }
 }
@@ -52,8 +53,9 @@ function write(job: Job & { kind: 'write' }): number {
   let filled = 0 // of the scratch
   let run = { disk: -1, from: 0 }
   const flush = () => {
-    if (filled > run.from) bytes += writer.write(job.channel, run.disk, scratch.subarray(run.from, filled), job.imageEnd)
-    run = { disk: -1, from: filled = roundUp(filled, PAGE) }
+    if (filled > run.from)
+      bytes += writer.write(job.channel, run.disk, scratch.subarray(run.from, filled), job.imageEnd)
+    run = { disk: -1, from: (filled = roundUp(filled, PAGE)) }
   }
   for (const extent of unpackExtents(job.extents)) {
     const served = job.bytes ? Buffer.from(job.bytes) : ring.read(extent.source, extent.length)
@@ -63,7 +65,7 @@ function write(job: Job & { kind: 'write' }): number {
     }
     if (run.disk + filled - run.from !== extent.disk) flush()
     if (run.disk < 0) run.disk = extent.disk
-    decodeCluster(extent.codec, served, scratch.subarray(filled, filled + extent.size))
+    decodeCluster(extent.codec, served, scratch.subarray(filled, filled + extent.size), job.clusterSize)
     filled += extent.size
   }
   flush()

@@ -35,7 +35,10 @@ export class Workers {
 
   /** Starts `count` threads and waits until all run. */
   static async start(setup: WorkerSetup, count: number): Promise<Workers> {
-    const seats = Array.from({ length: count }, () => ({ worker: startThread('./worker.ts', setup), running: [] }))
+    const seats = Array.from({ length: count }, () => ({
+      worker: startThread('./worker.ts', setup),
+      running: [],
+    }))
     const workers = new Workers(seats)
     await Promise.all(seats.map(({ worker }) => once(worker, 'online')))
     return workers
@@ -55,7 +58,9 @@ export class Workers {
   run(job: Job): Promise<number> {
     const failure = this.#failure
     if (failure) return Promise.reject(failure)
-    const seat = this.#seats.reduce((best, other) => (other.running.length < best.running.length ? other : best))
+    const seat = this.#seats.reduce((best, other) =>
+      other.running.length < best.running.length ? other : best,
+    )
     return new Promise((resolve, reject) => {
       const stall = setTimeout(() => this.fail(stalled()), STALL_MS)
       seat.running.push({ resolve, reject, stall })
@@ -68,7 +73,9 @@ export class Workers {
    * written any more, or false where one still hangs in the disk: then the disk must not be closed under it.
    */
   async close(): Promise<boolean> {
-    this.fail(new ImagingError('CANCELLED', { cause: 'The disk writers were stopped.', remedy: 'Start again.' }))
+    this.fail(
+      new ImagingError('CANCELLED', { cause: 'The disk writers were stopped.', remedy: 'Start again.' }),
+    )
     const ended = Promise.all(this.#seats.map(({ worker }) => worker.terminate())).then(() => true)
     return Promise.race([ended, sleep(HANG_MS, false, { ref: false })])
   }

@@ -1,0 +1,43 @@
+import { type DiskFacts, type Order } from '@byoi/contract'
+import { unseal } from '../deployments/deployment-secrets.ts'
+import { type WorkflowContext } from '../deployments/workflow-context.ts'
+import { type Trx } from '../store/database.ts'
+import { epochOver } from './agent-refusal.ts'
+import { type Heard } from './session.ts'
+
+/** What the joined agent is to do. Holds the customer's secrets; it is made anew for each question and kept nowhere. */
+export async function orderFor(context: WorkflowContext, trx: Trx, { row, session }: Heard): Promise<Order> {
+  const secrets = unseal(context, row)
+  if (secrets === null || row.failure !== null) throw epochOver()
+  const common = { deploymentId: row.id, epoch: row.epoch }
+  if (row.kind === 'rescue' || row.request === null) {
+    return { kind: 'rescue', ...common, sshKey: secrets.rescueSshKey }
+  }
+  const server = await trx
+    .selectFrom('server')
+    .select(['boot', 'disk_groups'])
+    .where('id', '=', row.server_id)
+    .executeTakeFirstOrThrow()
+  const { diskGroupId, type, checkSum } = row.request
+  const group =
+    server.disk_groups.find((each) => each.diskGroupId === diskGroupId) ??
+    (diskGroupId === null ? server.disk_groups[0] : undefined)
+  const disk = group?.disks[0]
+  if (disk === undefined) throw new Error('The server has no such disk group.')
+  return {
+    kind: 'deploy',
+    ...common,
+    image: { url: secrets.url, type, httpHeader: secrets.httpHeader, checkSum },
+    disk: { serial: disk.serial, wwn: disk.wwn ?? wwnOf(session.disks, disk), size: disk.size },
+    boot: server.boot,
+    configDrive: secrets.configDrive === null ? null : { instanceId: row.id, ...secrets.configDrive },
+    addressPolicy: context.settings.addressPolicy,
+    spoolBytes: context.settings.spoolBytes,
+  }
+}
+
+/** A disk that is recorded without its WWN is named by the one that its server's agent reads. */
+function wwnOf(found: DiskFacts[], disk: { serial: string; size: number }): string | null {
+  const matching = found.filter(({ serial, size }) => serial === disk.serial && size === disk.size)
+  return matching.length === 1 ? (matching[0]?.wwn ?? null) : null
+}

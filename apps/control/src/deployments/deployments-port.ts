@@ -1,0 +1,248 @@
+import { randomUUID } from 'node:crypto'
+import { type ByoiRequest, type HoldDecision } from '@byoi/contract'
+import { type Selectable } from 'kysely'
+import { type Caller, type DeploymentEvent, type Deployments } from '../http/ports.ts'
+import { appendAudit, callerName } from '../store/audit.ts'
+import { answering, type Trx } from '../store/database.ts'
+import { type Database } from '../store/schema.ts'
+import { cancelNow } from './cancel.ts'
+import { type Changes } from './changes.ts'
+import { seal, secretsOf } from './deployment-secrets.ts'
+import { noAttempts } from './outcomes.ts'
+import { databaseTime, transition } from './transition.ts'
+import { deploymentView } from './view.ts'
+import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
+
+type Server = Selectable<Database['server']>
+
+/** What the API asks of deployments. Each change is durable, with its audit row and its job, before it is answered. */
+export function deploymentsPort(context: WorkflowContext, changes: Changes): Deployments {
+  const { db } = context
+  const read = async (id: string): Promise<DeploymentRow | undefined> =>
+    isUuid(id)
+      ? await db.selectFrom('deployment').selectAll().where('id', '=', id).executeTakeFirst()
+      : undefined
+
+  return {
+    start: (account, serviceName, request, by) =>
+      answering(() => start(context, account, serviceName, request, by)),
+
+    current: (account, serviceName) =>
+      answering(async () => {
+        const row = await db
+          .selectFrom('deployment')
+          .innerJoin('server', 'server.id', 'deployment.server_id')
+          .selectAll('deployment')
+          .where('server.service_name', '=', serviceName)
+          .$if(account !== null, (query) => query.where('deployment.account', '=', account ?? ''))
+          .where('deployment.kind', '=', 'deploy')
+          .where('deployment.forgotten', '=', false)
+          .orderBy('deployment.created_at', 'desc')
+          .limit(1)
+          .executeTakeFirst()
+        return row === undefined ? null : deploymentView(row)
+      }),
+
+    byId: (account, id) =>
+      answering(async () => {
+        const row = await read(id)
+        return row === undefined || (account !== null && row.account !== account) ? null : deploymentView(row)
+      }),
+
+    forget: (account, serviceName, by) => answering(() => forget(context, account, serviceName, by)),
+
+    watch: (id, afterEventId, signal) => watch(read, changes, id, afterEventId, signal),
+
+    resolveHold: (id, decision, by) =>
+      answering(async () => {
+        const row = await read(id)
+        if (row === undefined) return { kind: 'none' }
+        if (row.state !== 'hold') return { kind: 'not-held' }
+        try {
+          await resolve(context, row, decision, by)
+          return { kind: 'resolved' }
+        } catch (error) {
+          if (error instanceof Fenced) return { kind: 'not-held' }
+          throw error
+        }
+      }),
+  }
+}
+
+async function start(
+  context: WorkflowContext,
+  account: string,
+  serviceName: string,
+  request: ByoiRequest,
+  by: Caller,
+): ReturnType<Deployments['start']> {
+  return await context.db.transaction().execute(async (trx) => {
+    const server = await lockServer(trx, account, serviceName)
+    if (server === undefined) return { kind: 'none' } as const
+    const open = await openDeployment(trx, server.id)
+    if (open !== undefined) return { kind: 'conflict', id: open.id } as const
+    const id = await insert(context, trx, server, request)
+    await context.enqueueLook(trx, id)
+    await appendAudit(trx, {
+      actor: callerName(by),
+      action: 'deployment.start',
+      serviceName,
+      deploymentId: id,
+      detail: { url: request.shownUrl, type: request.type },
+    })
+    return { kind: 'started', id } as const
+  })
+}
+
+/** Changes of one server happen one after the other. The owner stands in the WHERE. */
+const lockServer = async (trx: Trx, account: string, serviceName: string): Promise<Server | undefined> =>
+  await trx
+    .selectFrom('server')
+    .selectAll()
+    .where('service_name', '=', serviceName)
+    .where('account', '=', account)
+    .forUpdate()
+    .executeTakeFirst()
+
+const openDeployment = async (trx: Trx, serverId: number): Promise<DeploymentRow | undefined> =>
+  await trx
+    .selectFrom('deployment')
+    .selectAll()
+    .where('server_id', '=', serverId)
+    .where('state', 'in', ['open', 'hold'])
+    .executeTakeFirst()
+
+async function insert(
+  context: WorkflowContext,
+  trx: Trx,
+  server: Server,
+  request: ByoiRequest,
+): Promise<string> {
+  const id = randomUUID()
+  const now = await databaseTime(trx)
+  await trx
+    .insertInto('deployment')
+    .values({
+      id,
+      server_id: server.id,
+      service_name: server.service_name,
+      account: server.account,
+      kind: 'deploy',
+      state: 'open',
+      phase: 'accept',
+      epoch: 0,
+      request: JSON.stringify({
+        url: request.shownUrl,
+        type: request.type,
+        checkSum: request.checkSum,
+        description: request.description,
+        diskGroupId: request.diskGroupId,
+      }),
+      ...seal(context.masterKey, id, secretsOf(request)),
+      evidence: JSON.stringify({}),
+      attempts: JSON.stringify(noAttempts),
+      steps: JSON.stringify([{ phase: 'accept', epoch: 0, startedAt: now.toISOString(), endedAt: null }]),
+      notes: JSON.stringify([]),
+      log: JSON.stringify([]),
+      failure: JSON.stringify(null),
+      due: now,
+      deadline: new Date(now.getTime() + context.settings.deadlineMs),
+    })
+    .execute()
+  return id
+}
+
+async function forget(
+  context: WorkflowContext,
+  account: string,
+  serviceName: string,
+  by: Caller,
+): ReturnType<Deployments['forget']> {
+  return await context.db.transaction().execute(async (trx) => {
+    const server = await lockServer(trx, account, serviceName)
+    if (server === undefined) return { kind: 'none' } as const
+    const row = await trx
+      .selectFrom('deployment')
+      .selectAll()
+      .where('server_id', '=', server.id)
+      .where('kind', '=', 'deploy')
+      .where('forgotten', '=', false)
+      .orderBy('created_at', 'desc')
+      .limit(1)
+      .forUpdate()
+      .executeTakeFirst()
+    if (row === undefined) return { kind: 'none' } as const
+    if (row.state === 'cancelled' || row.cancel_at !== null) return { kind: 'accepted' } as const
+    if (row.state === 'open' && row.phase === 'publish') await cancelAfterPublish(context, trx, row, by)
+    else await cancelNow(context, trx, row, callerName(by))
+    return { kind: 'accepted' } as const
+  })
+}
+
+/** The agent has its permit and may be writing the boot areas: it is given a moment to end in a known state. */
+async function cancelAfterPublish(
+  context: WorkflowContext,
+  trx: Trx,
+  row: DeploymentRow,
+  by: Caller,
+): Promise<void> {
+  const { cancelWaitMs } = context.settings
+  const now = await databaseTime(trx)
+  await transition(context, trx, row, {
+    set: { cancel_at: new Date(now.getTime() + cancelWaitMs) },
+    look: cancelWaitMs,
+    action: 'deployment.cancel-after-publish',
+    actor: callerName(by),
+  })
+}
+
+async function* watch(
+  read: (id: string) => Promise<DeploymentRow | undefined>,
+  changes: Changes,
+  id: string,
+  afterEventId: number,
+  signal: AbortSignal,
+): AsyncIterable<DeploymentEvent> {
+  let seen = afterEventId
+  for (;;) {
+    // Asked for before the row is read, so that a change in between is not missed.
+    const waiting = new AbortController()
+    const change = changes.next(id, AbortSignal.any([signal, waiting.signal]))
+    const row = await answering(() => read(id))
+    if (row === undefined || signal.aborted) return waiting.abort()
+    if (row.version > seen) {
+      seen = row.version
+      yield { id: row.version, view: deploymentView(row) }
+    }
+    if (row.ended_at !== null) return waiting.abort()
+    await change
+  }
+}
+
+async function resolve(
+  context: WorkflowContext,
+  row: DeploymentRow,
+  decision: HoldDecision,
+  by: Caller,
+): Promise<void> {
+  const failure = {
+    code: 'CANCELLED',
+    message: 'The deployment was cancelled.',
+    cause: `An operator ended it while it was held: ${row.hold ?? ''}`,
+    remedy: 'Put the server right, then start the deployment again.',
+  }
+  await transition(context, context.db, row, {
+    state: 'open',
+    set: {
+      hold: null,
+      tries: 0,
+      ...(decision === 'fail' ? { failure: JSON.stringify(failure) } : {}),
+    },
+    look: 'now',
+    action: `deployment.resolve-${decision}`,
+    actor: callerName(by),
+  })
+}
+
+const isUuid = (text: string): boolean =>
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text)

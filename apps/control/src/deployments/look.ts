@@ -1,0 +1,174 @@
+import { BmcError } from '@byoi/bmc'
+import { sql } from 'kysely'
+import { type Db, isAway } from '../store/database.ts'
+import { cancelNow } from './cancel.ts'
+import { failing, holding } from './outcomes.ts'
+import { type StepContext, type StepResult } from './step.ts'
+import { endInError, stopServer } from './steps/stop-server.ts'
+import { databaseTime, transition, wait } from './transition.ts'
+import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
+import { workflow } from './workflow.ts'
+
+/** More than one BMC command takes. A replica that was stopped for longer has lost its lock when it goes on. */
+const lockLifeMs = 90_000
+const busyMs = 500
+/** After a crash between an intent and its act, somebody looks again within this time. */
+const recordedMs = 10_000
+/** Two-part advisory locks: the first number says what the second is about. */
+const serverLocks = 0x62796f
+
+/**
+ * Looks at a deployment and does what its row says is next, until it has to wait. Safe to call at any time, twice, and on any
+ * replica: one look at a time goes on per server, and every change is fenced by phase, state and epoch.
+ */
+export async function look(context: WorkflowContext, id: string): Promise<void> {
+  const found = await context.db
+    .selectFrom('deployment')
+    .select(['server_id', 'state'])
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (found?.state !== 'open') return
+  const ran = await withServerLock(context.db, found.server_id, async (locked) => {
+    while (await lookOnce(context, locked, id)) {
+      // Goes on until there is something to wait for.
+    }
+  })
+  if (!ran) await lookLater(context, id)
+}
+
+/** Another look holds the server; what this one came for may be news to it, so it is not dropped. */
+async function lookLater({ db }: WorkflowContext, id: string): Promise<void> {
+  await db
+    .updateTable('deployment')
+    .set({ due: sql`least(due, clock_timestamp() + ${busyMs} * interval '1 millisecond')` })
+    .where('id', '=', id)
+    .where('state', '=', 'open')
+    .execute()
+}
+
+/** Runs on one connection that holds the server's lock; false when another one does. */
+async function withServerLock(db: Db, server: number, run: (locked: Db) => Promise<void>): Promise<boolean> {
+  return await db.connection().execute(async (locked) => {
+    const { rows } = await sql<{ ours: boolean }>`
+      select pg_try_advisory_lock(${serverLocks}, ${server}) as ours`.execute(locked)
+    if (rows[0]?.ours !== true) return false
+    try {
+      await sql`select set_config('idle_session_timeout', ${String(lockLifeMs)}, false)`.execute(locked)
+      await run(locked)
+      return true
+    } finally {
+      // On a connection that is lost, the lock is lost with it.
+      await sql`select pg_advisory_unlock(${serverLocks}, ${server}), set_config('idle_session_timeout', '0', false)`
+        .execute(locked)
+        .catch(() => undefined)
+    }
+  })
+}
+
+/** One step. True: look again at once. */
+async function lookOnce(context: WorkflowContext, locked: Db, id: string): Promise<boolean> {
+  const step = await load(context, locked, id)
+  if (step === null) return false
+  const { row } = step
+  try {
+    const result = await decide(step)
+    if (!('wait' in result)) {
+      await transition(context, locked, row, result)
+      return result.look === 'now'
+    }
+    if (result.wait > 0) await wait(locked, row, result.wait)
+    return result.wait === 0
+  } catch (error) {
+    if (error instanceof Fenced) return false
+    if (isAway(error)) throw error
+    return await afterFailure(step, error)
+  } finally {
+    await step.bmc.close().catch(() => undefined)
+  }
+}
+
+async function load(context: WorkflowContext, locked: Db, id: string): Promise<StepContext | null> {
+  const row = await locked.selectFrom('deployment').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row?.state !== 'open') return null
+  const server = await locked
+    .selectFrom('server')
+    .selectAll()
+    .where('id', '=', row.server_id)
+    .executeTakeFirstOrThrow()
+  return {
+    ...context,
+    row,
+    server,
+    locked,
+    now: await databaseTime(locked),
+    bmc: context.openBmc(server),
+    record: async (evidence, action) => {
+      await transition(context, locked, row, { evidence, look: recordedMs, action })
+    },
+  }
+}
+
+async function decide(step: StepContext): Promise<StepResult> {
+  const { row, now, locked } = step
+  if (row.cancel_at !== null && (row.phase !== 'publish' || now >= row.cancel_at)) {
+    await locked.transaction().execute(async (trx) => await cancelNow(step, trx, row, 'workflow'))
+    return { wait: 0 }
+  }
+  if (row.failure !== null) return await stopServer(step)
+  if (now > row.deadline) {
+    return failing(row, {
+      code: 'TIMEOUT',
+      cause: `The deployment did not end within ${Math.round(step.settings.deadlineMs / 3_600_000)} hours.`,
+      remedy: 'Check the speed of the image server and of the disk, then start the deployment again.',
+    })
+  }
+  return await workflow[row.phase](step)
+}
+
+/** Tries again within the step's budget. After it: an error where nothing is unclear, else an operator must look. */
+async function afterFailure(step: StepContext, error: unknown): Promise<boolean> {
+  const { row, settings, logger, locked } = step
+  logger.warn({ err: error, deployment: row.id, phase: row.phase, tries: row.tries + 1 }, 'a step failed')
+  const delay = settings.retryMs[row.tries]
+  try {
+    if (delay !== undefined) {
+      await transition(step, locked, row, {
+        set: { tries: row.tries + 1 },
+        look: delay,
+        action: 'deployment.retry',
+        detail: { cause: causeOf(error) },
+      })
+      return false
+    }
+    if (row.failure !== null) {
+      await endInError(step, `The server could not be turned off: ${causeOf(error)}`)
+      return false
+    }
+    const change = givingUp(row, error)
+    await transition(step, locked, row, change)
+    return change.look === 'now'
+  } catch (fenced) {
+    if (fenced instanceof Fenced) return false
+    throw fenced
+  }
+}
+
+function givingUp(row: DeploymentRow, error: unknown) {
+  const actsOnPower = row.phase === 'power-on' || row.phase === 'reset'
+  const unclear = error instanceof BmcError && error.outcome === 'unknown' && actsOnPower
+  if (unclear) {
+    return holding(
+      `It is not known whether the server is on or off. ${causeOf(error)} Look at its power, then decide.`,
+    )
+  }
+  const known = error instanceof BmcError
+  return failing(row, {
+    code: known ? 'BMC' : 'INTERNAL',
+    cause: causeOf(error),
+    remedy: known ? error.remedy : "Look at the control plane's log, then start the deployment again.",
+  })
+}
+
+/** Only a driver's own sentences are shown: what else is thrown may hold anything. */
+const causeOf = (error: unknown): string =>
+  error instanceof BmcError ? error.message : 'A step of the workflow failed unexpectedly.'

@@ -1,0 +1,12 @@
+import { command, type Step } from '../step.ts'
+
+/** P2. The BMC answers and tells the power state. Changes nothing on the server, so there is nothing to undo. */
+export const preflightBmc: Step = async (step) => {
+  const power = await command(step, 'read-power', (signal) => step.bmc.readPower(signal))
+  await step.locked
+    .updateTable('server')
+    .set({ power_state: power })
+    .where('id', '=', step.row.server_id)
+    .execute()
+  return { phase: 'boot-from-agent', look: 'now', action: 'deployment.preflight-bmc', detail: { power } }
+}

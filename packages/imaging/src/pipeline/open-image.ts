@@ -1,0 +1,100 @@
+import type { ImageRequest } from '../deploy-image.types.ts'
+import type { ImageView, StreamDecoder } from '../decode/extent.ts'
+import { checkDeclaredType, DETECT_BYTES } from '../decode/magic.ts'
+import { headerBytes, type Qcow2Header, readQcow2Header } from '../decode/qcow2-header.ts'
+import { readHeaderAt, readQcow2Map } from '../decode/qcow2-map.ts'
+import { PlannedQcow2Decoder } from '../decode/qcow2-planned.ts'
+import { UnplannedQcow2Decoder } from '../decode/qcow2-unplanned.ts'
+import { openQcow2View } from '../decode/qcow2-view.ts'
+import { openRawView, RawDecoder } from '../decode/raw-stream.ts'
+import type { ImageSource } from '../source/source.ts'
+import type { Ring } from './ring.ts'
+
+/** RAM for the map of an image whose tables can be read beforehand. A straight conversion of 2 TiB takes far less. */
+const MAP_BYTES = 32 * 1024 * 1024
+
+/** What is known of an image before its data comes. */
+export interface OpenedImage {
+  /** Bytes; undefined for a raw image whose length the server does not tell. */
+  virtualSize: number | undefined
+  /** Bytes that a compressed cluster decodes to; 0 for raw. */
+  clusterSize: number
+  header: Qcow2Header | null
+  /** The decoded content, as far as it can be seen; else `read` rejects with Unseen. */
+  view: Pick<ImageView, 'read'>
+  /** A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`. Throws ImagingError. */
+  newDecoder(diskSize: number, ring: Ring): StreamDecoder & { notes: string[] }
+}
+
+/** The content is there, but cannot be looked at yet. */
+export class Unseen extends Error {}
+
+/**
+ * Looks at what the source serves. `head`: the first bytes, for a source that cannot be read at will; else null.
+ * @throws ImagingError FORMAT where it is not what `type` declares, or is not sound.
+ */
+export async function openImage(
+  source: ImageSource,
+  type: ImageRequest['type'],
+  spoolBytes: number,
+  head: Buffer | null,
+): Promise<OpenedImage> {
+  const start = head ?? (await readStart(source, DETECT_BYTES))
+  checkDeclaredType(type, start.subarray(0, DETECT_BYTES))
+  return type === 'raw' ? openRaw(source, head) : openQcow2(source, spoolBytes, head)
+}
+
+function openRaw(source: ImageSource, head: Buffer | null): OpenedImage {
+  const { size } = source
+  return {
+    virtualSize: size === undefined ? undefined : new RawDecoder({ size }).virtualSize,
+    clusterSize: 0,
+    header: null,
+    view: head ? viewOf(head) : openRawView(source),
+    newDecoder: (diskSize) => new RawDecoder({ size, diskSize }),
+  }
+}
+
+async function openQcow2(source: ImageSource, spoolBytes: number, head: Buffer | null): Promise<OpenedImage> {
+  const fileSize = source.size
+  const map = head ? null : await readQcow2Map(source, { budgetBytes: MAP_BYTES })
+  const { header, bytes: start } = map ? { ...map, bytes: Buffer.alloc(0) } : await readHeader(source, head)
+  return {
+    virtualSize: header.virtualSize,
+    clusterSize: header.clusterSize,
+    header,
+    view: map ? openQcow2View(source, map) : { read: unseen },
+    newDecoder: (diskSize, ring) => {
+      if (map) return new PlannedQcow2Decoder(map)
+      const read = (offset: number, length: number) => ring.read(offset, length)
+      return new UnplannedQcow2Decoder(start, { fileSize, diskSize, spoolBytes, read })
+    },
+  }
+}
+
+/** The map is too large for its budget, or cannot be read beforehand: the header at least tells the size. */
+async function readHeader(
+  source: ImageSource,
+  head: Buffer | null,
+): Promise<{ header: Qcow2Header; bytes: Uint8Array }> {
+  if (!head) return readHeaderAt(source)
+  const bytes = head.subarray(0, headerBytes(head))
+  return { header: readQcow2Header(bytes, { fileSize: source.size }), bytes: Buffer.from(bytes) }
+}
+
+async function readStart(source: ImageSource, length: number): Promise<Buffer> {
+  const start = Buffer.alloc(Math.min(length, source.size ?? length))
+  await source.readAt(0, start)
+  return start
+}
+
+/** What the head of a raw image shows. */
+function viewOf(head: Buffer): OpenedImage['view'] {
+  const read = async (offset: number, length: number) =>
+    offset + length <= head.length ? head.subarray(offset, offset + length) : unseen()
+  return { read }
+}
+
+function unseen(): Promise<never> {
+  return Promise.reject(new Unseen('this part of the image cannot be looked at yet'))
+}
