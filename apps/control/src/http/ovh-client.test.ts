@@ -53,7 +53,7 @@ test("npm's ovh client, unmodified, deploys, follows and deletes over TLS", { sk
     servername: 'ns1.example.test',
   })
   assert.equal(gone, null)
-  assert.equal((none?.['failed'] as { error?: number }).error, 404)
+  assert.equal((none?.['failed'] as { error?: number } | undefined)?.error, 404)
   assert.deepEqual(absent?.['failed'], {
     error: 404,
     message: 'The requested object (serviceName = ns9) does not exist',

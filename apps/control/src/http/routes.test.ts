@@ -15,6 +15,9 @@ async function withServer(t: Parameters<typeof startApi>[0], config: Parameters<
   return { api, key: addKey(api.ports, 'a') }
 }
 
+const status = (expected: number) => (error: unknown) =>
+  error instanceof ApiError && error.status === expected
+
 const clientOf = (api: TestApi, key: TestKey, endpoint = `http://127.0.0.1:${api.port}/1.0`): ByoiClient =>
   new ByoiClient({
     endpoint,
@@ -91,7 +94,7 @@ const failure = {
   remedy: 'r',
 } as const
 const ended = '2026-01-12T09:40:04.000Z'
-const states: [name: string, change: Partial<DeploymentView>, status: string | null, message: string][] = [
+const states: [name: string, change: Partial<DeploymentView>, told: string | null, message: string][] = [
   ['waiting for the agent', { phase: 'await-agent' }, 'doing', 'starting'],
   ['writing', { phase: 'write', percent: 41.9 }, 'doing', 'downloading and writing the image: 41 %'],
   ['writing without a length', { phase: 'write' }, 'doing', 'downloading and writing the image'],
@@ -102,14 +105,14 @@ const states: [name: string, change: Partial<DeploymentView>, status: string | n
   ['cancelled', { state: 'cancelled', endedAt: ended }, null, ''],
   ['going into rescue', { kind: 'rescue' }, 'doing', 'cancelling'],
 ]
-for (const [state, change, status, message] of states) {
-  test(`a deployment ${state} reads ${status ?? '404'} ${message}`, async (t) => {
+for (const [state, change, told, message] of states) {
+  test(`a deployment ${state} reads ${told ?? '404'} ${message}`, async (t) => {
     const { api, key } = await withServer(t)
     api.ports.views.set(name, view('d-1', name, change))
     const answer = await call(api, key, { target: own })
-    assert.equal(answer.status, status === null ? 404 : 200)
-    if (status === null) return
-    assert.deepEqual([answer.json['status'], answer.json['message']], [status, message])
+    assert.equal(answer.status, told === null ? 404 : 200)
+    if (told === null) return
+    assert.deepEqual([answer.json['status'], answer.json['message']], [told, message])
     assert.equal(answer.json['checksum'], change.checksum ?? null)
   })
 }
@@ -194,12 +197,15 @@ test('a silent event stream carries comments, and ends when its key is revoked',
   api.ports.eventsOf.set('d-1', [event(1)])
   const reading = call(api, key, { target: '/1.0/byoi/deployment/d-1/events' })
   let beats = 0
-  const { findConsumer } = api.ports.credentials
-  api.ports.credentials.findConsumer = async (consumerKey) => {
-    beats += 1
-    const consumer = api.ports.consumers.get(key.consumerKey)
-    if (beats === 4 && consumer !== undefined) consumer.state = 'revoked'
-    return findConsumer(consumerKey)
+  const { credentials } = api.ports
+  api.ports.credentials = {
+    ...credentials,
+    findConsumer: async (consumerKey) => {
+      beats += 1
+      const consumer = api.ports.consumers.get(key.consumerKey)
+      if (beats === 4 && consumer !== undefined) consumer.state = 'revoked'
+      return credentials.findConsumer(consumerKey)
+    },
   }
   const { status, text, headers } = await reading
   assert.equal(status, 200)
@@ -224,12 +230,22 @@ test('a client that goes away ends its watch', async (t) => {
   await stopped
 })
 
+test('an open event stream does not keep the server from stopping', async (t) => {
+  const { api, key } = await withServer(t)
+  api.ports.views.set(name, view('d-1', name))
+  api.ports.eventsOf.set('d-1', [event(1)])
+  const seen: number[] = []
+  for await (const one of clientOf(api, key).events('d-1')) {
+    seen.push(one.id)
+    await api.app.close()
+  }
+  assert.deepEqual(seen, [1])
+})
+
 test('an operator resolves a hold, once there is one', async (t) => {
   const { api, key } = await withServer(t)
   const operator = clientOf(api, addKey(api.ports, 'ops', { operator: true }))
   api.ports.views.set(name, view('d-1', name))
-  const status = (expected: number) => (error: unknown) =>
-    error instanceof ApiError && error.status === expected
   await assert.rejects(operator.resolveHold('d-1', 'continue'), status(409))
   api.ports.views.set(name, view('d-1', name, { state: 'hold' }))
   await assert.rejects(operator.resolveHold('d-1', 'guess' as 'fail'), status(400))
@@ -251,8 +267,6 @@ test('an operator adds, lists, shows and removes servers', async (t) => {
   const operator = clientOf(api, addKey(api.ports, 'ops', { operator: true }))
   const body = structuredClone(fresh) as unknown as Parameters<typeof operator.addServer>[0]
   await operator.addServer(body)
-  const status = (expected: number) => (error: unknown) =>
-    error instanceof ApiError && error.status === expected
   await assert.rejects(operator.addServer(body), status(409))
   assert.deepEqual(
     (await operator.listServers()).map((server) => server.serviceName),
@@ -301,7 +315,7 @@ test('an operator makes a key that works, lists it without secrets, and revokes 
   assert.ok(!JSON.stringify(await operator.listKeys()).includes('canary'))
   await operator.revokeKey(made.applicationKey)
   await assert.rejects(client.servers(), /This credential is not valid/)
-  await assert.rejects(operator.revokeKey('nobody'), (error: unknown) => (error as ApiError).status === 404)
+  await assert.rejects(operator.revokeKey('nobody'), status(404))
   const bad = { account: 'a', rules: [{ method: 'GET' as const, path: `/${'*/'.repeat(12)}` }] }
   await assert.rejects(operator.createKey(bad), /rules\.0\.path/)
 })

@@ -1,0 +1,148 @@
+import { homedir, hostname } from 'node:os'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+
+/** What `byoi up` was asked for. Read once, here; nothing else reads arguments or environment. */
+export interface Config {
+  data: string
+  listen: Address
+  /** Plain HTTP, on loopback only; null: none. */
+  http: Address | null
+  /** null: the embedded one. */
+  database: string | null
+  publicUrls: string[]
+  allowAddresses: string[]
+  allowPrivateAddresses: boolean
+  /** Bytes. */
+  spoolBytes: number
+  logLevel: string
+  path: string
+  failpoint: string | null
+}
+
+export interface Address {
+  host: string
+  /** 0: any that is free. */
+  port: number
+}
+
+/** Ends the process with help (0) or on wrong usage (2). */
+export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
+  const root = process.getuid?.() === 0
+  const command = new Command('byoi up')
+    .description(
+      'Start the control plane: the API, the workflow, and where servers and agents call. Prints a line that begins with "ready" when it serves.',
+    )
+    .option('--data <dir>', 'state: keys, certificates, embedded database', defaultData(root))
+    .option('--listen <host:port>', 'HTTPS; port 0 takes any that is free', parseAddress, {
+      host: '127.0.0.1',
+      port: 8443,
+    })
+    .option('--http <host:port>', 'plain HTTP beside it, on a loopback address only', parseLoopback)
+    .option('--database <url>', 'PostgreSQL 15 or newer instead of the embedded one')
+    .option('--public-url <url>', 'a name under which clients know the API (repeatable)', collectUrl, [])
+    .option(
+      '--allow-address <cidr>',
+      'images may come from these addresses although they are loopback or such (repeatable)',
+      collectCidr,
+      [],
+    )
+    .option('--allow-private-addresses', 'images may come from private addresses (default)')
+    .option('--no-allow-private-addresses', 'images may not come from private addresses (RFC 1918, ULA)')
+    .option('--spool <size>', "RAM of an agent for image data whose place is not known yet", parseSize, 256 * mebibyte)
+    .option('--log-level <level>', 'of the JSON log on stderr', parseLevel, 'info')
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+    .parse(argv, { from: 'user' })
+  const options = command.opts<{
+    data: string
+    listen: Address
+    http?: Address
+    database?: string
+    publicUrl: string[]
+    allowAddress: string[]
+    allowPrivateAddresses?: boolean
+    spool: number
+    logLevel: string
+  }>()
+  return {
+    data: resolve(options.data),
+    listen: options.listen,
+    http: options.http ?? null,
+    database: options.database ?? null,
+    publicUrls: options.publicUrl,
+    allowAddresses: options.allowAddress,
+    allowPrivateAddresses: options.allowPrivateAddresses ?? true,
+    spoolBytes: options.spool,
+    logLevel: options.logLevel,
+    path: env['PATH'] ?? '/usr/bin:/bin',
+    failpoint: env['BYOI_FAILPOINT'] ?? null,
+  }
+}
+
+/** Names that the server's certificate is good for: whatever clients on this machine or by the given names may use. */
+export const certificateNames = (config: Config): string[] => [
+  ...new Set([
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    hostname().toLowerCase(),
+    ...(isAnyAddress(config.listen.host) ? [] : [config.listen.host]),
+    ...config.publicUrls.map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
+  ]),
+]
+
+export const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::'
+
+export const urlHost = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
+
+const defaultData = (root: boolean): string =>
+  root ? '/var/lib/byoi' : join(homedir(), '.local', 'share', 'byoi')
+
+const mebibyte = 1024 * 1024
+const units: Record<string, number> = { '': 1, K: 1024, M: mebibyte, G: 1024 * mebibyte }
+
+function parseSize(text: string): number {
+  const [, digits, unit] = /^([0-9]{1,12})([KMG]?)(?:iB)?$/.exec(text) ?? []
+  const size = Number(digits) * (units[unit ?? ''] ?? 1)
+  if (digits === undefined || !Number.isSafeInteger(size)) {
+    throw new InvalidArgumentError('Write a size in bytes, or like 256MiB.')
+  }
+  return size
+}
+
+function parseAddress(text: string): Address {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s]+)):([0-9]{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  const port = Number(digits)
+  if (host === undefined || port > 65_535) throw new InvalidArgumentError('Write HOST:PORT or [IPv6]:PORT.')
+  return { host, port }
+}
+
+function parseLoopback(text: string): Address {
+  const address = parseAddress(text)
+  const loopback = address.host === 'localhost' || address.host === '::1' || /^127(\.\d{1,3}){3}$/.test(address.host)
+  if (!loopback) throw new InvalidArgumentError('Plain HTTP is served on loopback addresses only.')
+  return address
+}
+
+function collectUrl(text: string, previous: string[]): string[] {
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Write an http or https URL.')
+  return [...previous, text.replace(/\/+$/, '').replace(/\/(?:1\.0|v1)$/, '')]
+}
+
+function collectCidr(text: string, previous: string[]): string[] {
+  const [address = '', bits = ''] = text.split('/')
+  const family = isIP(address)
+  const good = family !== 0 && /^[0-9]{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
+  if (!good) throw new InvalidArgumentError('Write addresses as 127.0.0.0/8 or fd00::/8.')
+  return [...previous, text]
+}
+
+function parseLevel(text: string): string {
+  if (!['debug', 'info', 'warn', 'error', 'fatal'].includes(text)) {
+    throw new InvalidArgumentError('Use debug, info, warn, error or fatal.')
+  }
+  return text
+}

@@ -1,0 +1,100 @@
+import { type AddressInfo } from 'node:net'
+import { type FastifyInstance } from 'fastify'
+import { sql } from 'kysely'
+import { type Logger } from 'pino'
+import { agentRoutes } from './agents/agent-routes.ts'
+import { type BmcEnvironment, openBmc, prepareServer } from './bmcs.ts'
+import { type Changes, listenForChanges } from './deployments/changes.ts'
+import { deploymentsPort } from './deployments/deployments-port.ts'
+import { type Jobs, openJobs } from './deployments/jobs.ts'
+import { look } from './deployments/look.ts'
+import { recover, startSweeping } from './deployments/recover.ts'
+import { type WorkflowSettings } from './deployments/settings.ts'
+import { type WorkflowContext } from './deployments/workflow-context.ts'
+import { type Ports } from './http/ports.ts'
+import { type Connection, type Db, migrate, openDatabase } from './store/database.ts'
+import { credentialsPort, keysPort, replaysPort } from './store/keys-port.ts'
+import { type SealingKey } from './store/secrets.ts'
+import { serversPort } from './store/servers-port.ts'
+
+export interface ControlPlaneOptions {
+  connection: Connection
+  masterKey: SealingKey
+  settings: WorkflowSettings
+  bmcs: BmcEnvironment
+  logger: Logger
+  /** The certificate authority that agents trust. */
+  caPem: string
+}
+
+/** The control plane without its listeners. */
+export interface ControlPlane {
+  db: Db
+  ports: Ports
+  context: WorkflowContext
+  agents: ReturnType<typeof agentRoutes>
+  /** Begins to work, once agents can call `controlUrl`. */
+  start(controlUrl: string): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Opens database and job engine and brings the tables up to date. Throws `StartError`. */
+export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { connection, masterKey, settings, bmcs, logger, caPem } = options
+  const db = openDatabase(connection, (error) => logger.warn({ err: error }, 'a database connection was lost'))
+  await migrate(db)
+  const jobs: Jobs = await openJobs(connection, logger)
+  const changes: Changes = listenForChanges(connection)
+  const context: WorkflowContext = {
+    db,
+    masterKey,
+    settings,
+    logger,
+    openBmc: (server) => openBmc(bmcs, server),
+    enqueueLook: jobs.enqueueLook,
+    agentEndpoint: { controlUrl: '', caPem },
+  }
+  const ports: Ports = {
+    credentials: credentialsPort(db, masterKey),
+    replays: replaysPort(db),
+    keys: keysPort(db, masterKey),
+    servers: serversPort(db, masterKey, prepareServer),
+    deployments: deploymentsPort(context, changes),
+    health: { ready: () => isReady(db) },
+  }
+  let stopSweeping = async () => {}
+  return {
+    db,
+    ports,
+    context,
+    agents: agentRoutes(context),
+    start: async (controlUrl) => {
+      context.agentEndpoint.controlUrl = controlUrl
+      await jobs.work((id) => look(context, id))
+      const resumed = await recover(context)
+      if (resumed > 0) logger.info({ deployments: resumed }, 'going on with what was open')
+      stopSweeping = startSweeping(context)
+    },
+    stop: async () => {
+      await stopSweeping()
+      await jobs.stop()
+      await changes.close()
+      await db.destroy()
+    },
+  }
+}
+
+async function isReady(db: Db): Promise<boolean> {
+  try {
+    await sql`select 1`.execute(db)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The port that a listener got. */
+export function portOf(app: FastifyInstance): number {
+  return (app.server.address() as AddressInfo).port
+}
+
