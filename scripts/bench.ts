@@ -52,7 +52,6 @@ else await bench()
 async function bench(): Promise<void> {
   widenPath()
   await assertTools(['curl', 'sha256sum', 'qemu-img', 'sfdisk', 'sync'])
-  const log = (line: string) => console.error(line)
   const images = (await benchImages(cache, log)).filter((image) => values.case?.includes(image.case) ?? true)
   if (images.length === 0) throw new Error(`There is no such case.\n${HELP}`)
   const kind =
@@ -73,6 +72,10 @@ async function bench(): Promise<void> {
   } finally {
     await server.stop()
   }
+}
+
+function log(line: string): void {
+  console.error(line)
 }
 
 async function assertTools(tools: string[]): Promise<void> {

@@ -156,7 +156,7 @@ export class ControlPlane {
   /** Process ids of the postmaster (at most one). */
   databasePids(): number[] {
     return processesOf(this.data).filter((pid) => {
-      const file = join(this.data, 'postgres', 'postmaster.pid')
+      const file = join(this.data, 'postgres', 'data', 'postmaster.pid')
       return existsSync(file) && readFileSync(file, 'utf8').startsWith(`${pid}\n`)
     })
   }

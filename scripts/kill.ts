@@ -123,7 +123,14 @@ async function judge(plan: Plan, watched: Watched, disk: string, old: Buffer): P
   return truthful ? [] : [`says that the disk is ${view.disk}, but its first MiB is not`]
 }
 
-async function oneDeployment(run: Run, ask: Ask, server: string, disk: string, plan: Plan): Promise<void> {
+/** Gives what went wrong, in sentences. */
+async function oneDeployment(
+  run: Run,
+  ask: Ask,
+  server: string,
+  disk: string,
+  plan: Plan,
+): Promise<string[]> {
   const { deadlineMs } = run.settings
   const route = `/dedicated/server/${server}/bringYourOwnImage`
   const former = await askUntilAnswered(
@@ -139,28 +146,27 @@ async function oneDeployment(run: Run, ask: Ask, server: string, disk: string, p
   const posted = await askUntilAnswered(ask, 'POST', route, body, deadlineMs)
   // 409: an earlier try of this POST was accepted, and its answer was lost with the process.
   if (posted.status !== 200 && posted.status !== 409) {
-    run.faults.push(`${server}: POST answered ${posted.status}: ${posted.text}`)
-    return
+    return [`${server}: POST answered ${posted.status}: ${posted.text}`]
   }
   const watched = await watch(ask, server, since, deadlineMs, () => diskFaults(run, disk))
   const faults = [...watched.faults, ...(await judge(plan, watched, disk, old))]
   const outcome = watched.view?.state === 'error' ? `error ${watched.view.error?.code}` : watched.view?.state
   run.outcomes.set(outcome ?? 'unknown', (run.outcomes.get(outcome ?? 'unknown') ?? 0) + 1)
-  for (const fault of faults) run.faults.push(`${server}, ${plan.name}, ${watched.view?.id}: ${fault}`)
+  return faults.map((fault) => `${server}, ${plan.name}, ${watched.view?.id}: ${fault}`)
 }
 
 async function serverLoop(run: Run, server: string, disk: string, ask: Ask, random: Random): Promise<void> {
   while (moreToDo(run)) {
     run.started += 1
-    const before = run.faults.length
-    await oneDeployment(run, ask, server, disk, random.pick(plans))
+    const faults = await oneDeployment(run, ask, server, disk, random.pick(plans))
     run.ended += 1
-    for (const fault of run.faults.slice(before)) console.log(`  FAULT ${fault}`)
+    run.faults.push(...faults)
+    for (const fault of faults) console.log(`  FAULT ${fault}`)
     if (run.ended % 10 === 0) {
       console.log(`  ${run.ended} deployments, ${killCount(run)} kills, ${run.faults.length} faults`)
     }
     // A server that is stuck stays stuck: the others go on.
-    if (run.faults.slice(before).some((each) => each.includes('stuck'))) return
+    if (faults.some((each) => each.includes('stuck'))) return
   }
 }
 

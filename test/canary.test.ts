@@ -46,7 +46,9 @@ async function filesIn(folder: string): Promise<string[]> {
 
 /** Every row of every table as text, as a dump would show it. */
 async function dumpDatabase(data: string): Promise<string> {
-  const [, , , port, socket] = (await readFile(join(data, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')
+  const [, , , port, socket] = (
+    await readFile(join(data, 'postgres', 'data', 'postmaster.pid'), 'utf8')
+  ).split('\n')
   const connection = { host: socket ?? '', port: Number(port), user: 'byoi' }
   const names = await queryAll(
     connection,

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { imageServer, type ImageServer } from '../scripts/image-server.ts'
 import { command } from '../scripts/run-command.ts'
 import { smallImage, type SmallImage } from '../scripts/small-image.ts'
-import { absent, byoiRoute, labTools, startLab, untilEnded, type Lab } from './support/lab.ts'
+import { absent, byoiRoute, labTools, startLab, untilEnded, untilForgotten, type Lab } from './support/lab.ts'
 
 const goTools = {
   ...labTools,
@@ -68,7 +68,7 @@ describe("OVHcloud's unmodified Go client", { skip: absent(goTools) }, () => {
       assert.equal((status.body as { status: string }).status, 'done')
       const deleted = await call(endpoint(), 'DELETE', byoiRoute(server))
       assert.deepEqual(deleted, { status: 200, message: '', body: null })
-      await untilEnded(lab.client, server)
+      await untilForgotten(lab.client, view.id)
       assert.equal((await call(endpoint(), 'GET', byoiRoute(server))).status, 404)
     })
   }

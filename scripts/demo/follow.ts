@@ -5,6 +5,7 @@ import { type ApiClient } from '../api-client.ts'
 
 const mib = 1024 * 1024
 const pollMs = 250
+const lineMs = 1000
 
 /** One line about a deployment that goes on. */
 export function progressLine(view: DeploymentView): string {
@@ -18,14 +19,22 @@ export function progressLine(view: DeploymentView): string {
 export async function follow(client: ApiClient, server: string, patience = 300_000): Promise<DeploymentView> {
   const live = process.stdout.isTTY
   let phase = ''
+  let shown = ''
+  let shownAt = 0
   let changed = Date.now()
   let stamp = ''
   for (;;) {
     const { status, body, text } = await client.call('GET', `/byoi/server/${server}/deployment`)
     if (status !== 200) throw new Error(`GET /byoi/server/${server}/deployment answered ${status}: ${text}`)
     const view = body as DeploymentView
-    if (live) process.stdout.write(`\r\u001B[K      ${progressLine(view)}`)
-    else if (view.phase !== phase) console.log(`      ${progressLine(view)}`)
+    const line = progressLine(view)
+    if (live) process.stdout.write(`\r\u001B[K      ${line}`)
+    // Without a terminal: each phase, and now and then how far it is.
+    else if (view.phase !== phase || (line !== shown && Date.now() - shownAt > lineMs)) {
+      console.log(`      ${line}`)
+      shown = line
+      shownAt = Date.now()
+    }
     phase = view.phase
     if (view.state !== 'open') {
       if (live) process.stdout.write('\r\u001B[K')

@@ -75,10 +75,16 @@ export async function watch(
       return watched
     }
     const view = watched.view
-    if (view?.id === since) watched.faults.push('an accepted deployment gave way to the one before it')
+    if (view !== undefined && view.id === since) {
+      watched.faults.push('an accepted deployment gave way to the one before it')
+      return watched
+    }
     if (statusAnswer?.status === 200) watched.status = statusAnswer.body as NonNullable<Watched['status']>
     const said = watched.status?.status ?? ''
-    if (ended !== '' && said !== ended) watched.faults.push(`GET said ${ended}, then ${said}`)
+    if (ended !== '' && said !== ended) {
+      watched.faults.push(`GET said ${ended}, then ${said}`)
+      return watched
+    }
     if (said === 'done' || said === 'error') ended = said
     if ((said === 'done' || view?.state === 'done') && !checked) {
       checked = true

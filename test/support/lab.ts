@@ -61,6 +61,14 @@ export const untilPhase = (client: ApiClient, server: string, phases: string[]):
     return view !== undefined && phases.includes(view.phase) ? view : undefined
   })
 
+/** Waits until DELETE has done all of its work: the deployment is cancelled and the server in rescue. */
+export const untilForgotten = (client: ApiClient, id: string): Promise<DeploymentView> =>
+  waitFor(`the end of the cancelled deployment ${id}`, async () => {
+    const answer = await client.call('GET', `/byoi/deployment/${id}`).catch(() => undefined)
+    const view = answer?.status === 200 ? (answer.body as DeploymentView) : undefined
+    return view !== undefined && view.state === 'cancelled' && view.endedAt !== null ? view : undefined
+  })
+
 export class Lab {
   readonly folder: string
   readonly control: ControlPlane

@@ -224,6 +224,20 @@ test('410 for a report aborts the engine at once and ends all messages', { skip 
   assert.equal(plane.outcome(), null)
 })
 
+test('a new phase is reported at once, however seldom reports are asked for', { skip }, async (t) => {
+  const { plane, run } = await prepare(t, deployOrder())
+  plane.reportEveryMs = 60_000
+  const phases = ['preflight-disk', 'write', 'verify'] as const
+  const end = run(async (options) => {
+    for (const phase of phases) {
+      options.onProgress?.({ phase, bytesDone: 0, bytesTotal: null })
+      await until(() => plane.reports().some((report) => report.progress?.phase === phase))
+    }
+    return { ...result, notes: [] }
+  })
+  assert.equal(await end, 'done')
+})
+
 test('410 for the final outcome is the end of it: nothing else is said', { skip }, async (t) => {
   const { plane, run } = await prepare(t, deployOrder())
   const outcomes: unknown[] = []

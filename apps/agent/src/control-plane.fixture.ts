@@ -34,7 +34,6 @@ export interface Heard {
 }
 
 export const serverName = 'ns1.example.test'
-export const reportEveryMs = 20
 
 export class TestControlPlane {
   readonly heard: Heard[] = []
@@ -43,6 +42,8 @@ export class TestControlPlane {
   /** Decides about each message that arrives; `nth` counts from 1 by path. */
   judge: (path: string, nth: number, body: unknown) => Verdict | Promise<Verdict> = () => 'yes'
   order: Order
+  /** What the lease says. */
+  reportEveryMs = 20
   readonly directory = mkdtempSync(join(tmpdir(), 'byoi-agent-'))
   readonly #counts = new Map<string, number>()
   readonly #secret = Buffer.alloc(32, 7).toString('base64url')
@@ -163,7 +164,7 @@ export class TestControlPlane {
     if (!this.#signedBy(joinText(join.server, join.epoch, secretHash), join.proof))
       this.faults.push('The proof of the join is wrong.')
     this.heard.push({ path: agentPaths.join, sequence: 0, body, repeat: false })
-    return { lease: 'lease-1', epoch: join.epoch, leaseMs: 600, reportEveryMs }
+    return { lease: 'lease-1', epoch: join.epoch, leaseMs: 600, reportEveryMs: this.reportEveryMs }
   }
 
   #checkSigned(path: string, request: IncomingMessage, text: string): number {

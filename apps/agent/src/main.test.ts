@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -19,7 +20,7 @@ const skip =
 
 const MiB = 1024 ** 2
 const imageSize = 16 * MiB
-const diskSize = 128 * MiB
+const diskSize = 32 * MiB
 
 /** Runs the agent as its own process, with nothing in its environment but PATH. */
 async function agent(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
@@ -170,10 +171,11 @@ for (const [what, content] of [
   test(`a boot medium that ${what} ends the agent with exit status 1, its content unseen`, {
     skip,
   }, async (t) => {
-    const { plane } = await site(t)
-    const medium = join(plane.directory, 'broken.json')
+    const directory = mkdtempSync(join(tmpdir(), 'byoi-agent-'))
+    t.after(() => rmSync(directory, { recursive: true }))
+    const medium = join(directory, 'broken.json')
     writeFileSync(medium, content)
-    const ran = await agent('--boot-medium', medium, '--disk', join(plane.directory, 'disk.img'))
+    const ran = await agent('--boot-medium', medium, '--disk', join(directory, 'disk.img'))
     assert.equal(ran.status, 1)
     assert.match(ran.stdout, /The boot medium/)
     assert.doesNotMatch(ran.stdout + ran.stderr, /canary/)

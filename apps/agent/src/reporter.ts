@@ -21,7 +21,7 @@ export interface Reporter {
 }
 
 /**
- * Reports at once and then as often as the lease says. When a report rejects (the epoch is over, or the control plane is
+ * Reports at once, at each new phase, and as often as the lease says. When a report rejects (the epoch is over, or the control plane is
  * lost for good), `onDismissed` is called once and nothing more is reported.
  */
 export function startReporter(
@@ -32,6 +32,8 @@ export function startReporter(
   const lines: string[] = []
   let newest: DeployProgress | null = null
   let rate = new Rate()
+  /** Aborted at a new phase, so that the next report does not wait. */
+  let waiting = new AbortController()
   const finishing = new AbortController()
   const untilFinish = AbortSignal.any([signal, finishing.signal])
 
@@ -48,20 +50,30 @@ export function startReporter(
   const regularly = async () => {
     try {
       for (;;) {
+        waiting = new AbortController()
         await send(null)
-        await pause(control.lease.reportEveryMs, untilFinish)
+        await untilWoken(waiting.signal)
       }
     } catch (error) {
       if (!untilFinish.aborted) onDismissed(error)
+    }
+  }
+  const untilWoken = async (woken: AbortSignal) => {
+    try {
+      await pause(control.lease.reportEveryMs, AbortSignal.any([untilFinish, woken]))
+    } catch (error) {
+      if (untilFinish.aborted) throw error
     }
   }
   const loop = regularly()
 
   return {
     progress: (progress) => {
-      if (newest !== null && isNewCount(newest, progress)) rate = new Rate()
+      const before = newest
       newest = progress
+      if (before !== null && isNewCount(before, progress)) rate = new Rate()
       rate.add(performance.now(), progress.bytesDone)
+      if (before?.phase !== progress.phase) waiting.abort()
     },
     log: (line) => {
       lines.push(line.slice(0, longestLine))

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import type { ByoiBody, NewKeyBody, NewServerBody } from '@byoi/contract'
 import { byoi, environment, keys, type Route, testApi, view } from './api.fixture.ts'
-import { parseOvhConf, printOvhConf } from './ovh-conf.ts'
+import { parseOvhConf } from './ovh-conf.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'byoi-cli-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -135,7 +135,6 @@ test('a refusal of the API is shown with its cause and remedy, exit status 1', a
 test('an API that is not there is an error with exit status 1', async (t) => {
   const { api, env } = await serve(t, {})
   await api.close()
-  t.after(() => undefined)
   const ran = await byoi(['status', name], env)
   assert.equal(ran.status, 1)
   assert.match(ran.stderr, /^error: The API could not be reached\./)

@@ -61,6 +61,7 @@ export async function testApi(routes: Record<string, Route>): Promise<TestApi> {
     endpoint,
     calls,
     close: async () => {
+      if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
       server.closeAllConnections()

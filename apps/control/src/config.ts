@@ -50,7 +50,12 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     )
     .option('--allow-private-addresses', 'images may come from private addresses (default)')
     .option('--no-allow-private-addresses', 'images may not come from private addresses (RFC 1918, ULA)')
-    .option('--spool <size>', "RAM of an agent for image data whose place is not known yet", parseSize, 256 * mebibyte)
+    .option(
+      '--spool <size>',
+      'RAM of an agent for image data whose place is not known yet',
+      parseSize,
+      256 * mebibyte,
+    )
     .option('--log-level <level>', 'of the JSON log on stderr', parseLevel, 'info')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse(argv, { from: 'user' })
@@ -121,14 +126,16 @@ function parseAddress(text: string): Address {
 
 function parseLoopback(text: string): Address {
   const address = parseAddress(text)
-  const loopback = address.host === 'localhost' || address.host === '::1' || /^127(\.\d{1,3}){3}$/.test(address.host)
+  const loopback =
+    address.host === 'localhost' || address.host === '::1' || /^127(\.\d{1,3}){3}$/.test(address.host)
   if (!loopback) throw new InvalidArgumentError('Plain HTTP is served on loopback addresses only.')
   return address
 }
 
 function collectUrl(text: string, previous: string[]): string[] {
   const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Write an http or https URL.')
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new InvalidArgumentError('Write an http or https URL.')
   return [...previous, text.replace(/\/+$/, '').replace(/\/(?:1\.0|v1)$/, '')]
 }
 

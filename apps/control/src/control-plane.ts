@@ -41,7 +41,9 @@ export interface ControlPlane {
 /** Opens database and job engine and brings the tables up to date. Throws `StartError`. */
 export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { connection, masterKey, settings, bmcs, logger, caPem } = options
-  const db = openDatabase(connection, (error) => logger.warn({ err: error }, 'a database connection was lost'))
+  const db = openDatabase(connection, (error) =>
+    logger.warn({ err: error }, 'a database connection was lost'),
+  )
   await migrate(db)
   const jobs: Jobs = await openJobs(connection, logger)
   const changes: Changes = listenForChanges(connection)
@@ -97,4 +99,3 @@ async function isReady(db: Db): Promise<boolean> {
 export function portOf(app: FastifyInstance): number {
   return (app.server.address() as AddressInfo).port
 }
-

@@ -7,7 +7,9 @@ import { StartError } from './start-error.ts'
  * Makes the data directory where missing and takes it for this process. The lock is an abstract Unix socket: the kernel lets go
  * of it when we end, however we end. Throws `StartError` when another process has it.
  */
-export async function takeDataDirectory(path: string): Promise<{ path: string; release: () => Promise<void> }> {
+export async function takeDataDirectory(
+  path: string,
+): Promise<{ path: string; release: () => Promise<void> }> {
   let real: string
   try {
     // The database's own user passes through; what is secret in it has modes of its own.
@@ -32,8 +34,12 @@ async function listen(server: Server, name: string, directory: string): Promise<
       const taken = cause.code === 'EADDRINUSE'
       reject(
         new StartError(
-          taken ? `Another byoi up runs on ${directory}.` : `The lock of ${directory} failed (${cause.code}).`,
-          taken ? 'Stop it first, or give another directory with --data.' : 'Give another directory with --data.',
+          taken
+            ? `Another byoi up runs on ${directory}.`
+            : `The lock of ${directory} failed (${cause.code}).`,
+          taken
+            ? 'Stop it first, or give another directory with --data.'
+            : 'Give another directory with --data.',
           cause,
         ),
       )

@@ -45,7 +45,11 @@ async function up(config: Config): Promise<void> {
           allowPrivate: config.allowPrivateAddresses,
         },
       },
-      bmcs: { servers: join(data, 'servers'), agentCommand: [process.execPath, agentMain], path: config.path },
+      bmcs: {
+        servers: join(data, 'servers'),
+        agentCommand: [process.execPath, agentMain],
+        path: config.path,
+      },
       logger,
       caPem: certificates.caPem,
     })
@@ -133,6 +137,8 @@ try {
 } catch (error) {
   const remedy = error instanceof StartError ? ` ${error.remedy}` : ''
   const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : ''
-  process.stderr.write(`byoi up: ${error instanceof Error ? error.message : String(error)}${remedy}${cause}\n`)
+  process.stderr.write(
+    `byoi up: ${error instanceof Error ? error.message : String(error)}${remedy}${cause}\n`,
+  )
   process.exit(1)
 }

@@ -1,11 +1,13 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, writeFileSync } from 'node:fs'
 import { mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { DeployOptions } from './deploy-image.types.ts'
 
@@ -113,7 +115,7 @@ export async function serve(
     chunked,
   } = options
   let requests = 0
-  const server: Server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const number = requests++
     const range = ranges ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null
     const isStale = request.headers['if-range'] !== undefined && request.headers['if-range'] !== etag(number)
@@ -132,6 +134,9 @@ export async function serve(
     }
     if (limit === end) response.end()
     else if (!silent) response.destroy()
+  }
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -159,5 +164,50 @@ export function options(
     addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: true, denyPorts: [] },
     spoolBytes: 64 * MiB,
     ...more,
+  }
+}
+
+export interface FailingDevice extends AsyncDisposable {
+  path: string
+  /** From now on every write, or every flush, ends in EIO. */
+  fail(what: 'writes' | 'flushes'): void
+}
+
+/** A line of shell for nbdkit's eval plugin: EIO once the file `flag` exists. */
+const unless = (flag: string, command: string) => `[ ! -e ${flag} ] || { echo EIO >&2; exit 1; }; ${command}`
+
+/** A loop device over a network block device of 16 MiB full of 0xFF that can be told to fail. */
+export async function failingDevice(folder: string): Promise<FailingDevice> {
+  const store = await usedDisk(join(folder, 'store'), 16 * MiB)
+  const failWrites = join(folder, 'fail-writes')
+  const failFlushes = join(folder, 'fail-flushes')
+  const nbd = join(folder, 'nbd')
+  await writeFile(nbd, '')
+  const plugin = [
+    'nbdkit',
+    '-s',
+    '--exit-with-parent',
+    'eval',
+    `get_size=echo ${16 * MiB}`,
+    'can_write=exit 0',
+    'can_flush=exit 0',
+    `pread=dd if=${store} skip=$4 count=$3 iflag=skip_bytes,count_bytes status=none`,
+    `pwrite=${unless(failWrites, `dd of=${store} seek=$4 oflag=seek_bytes conv=notrunc status=none`)}`,
+    `flush=${unless(failFlushes, 'exit 0')}`,
+  ] // prettier-ignore
+  const fuse = spawn('nbdfuse', [nbd, '--command', ...plugin], { stdio: 'ignore' })
+  for (let attempt = 0; (await stat(nbd)).size === 0; attempt++) {
+    if (attempt > 200 || fuse.exitCode !== null) throw new Error('nbdfuse did not start')
+    await sleep(25)
+  }
+  const path = (await run('losetup', ['--find', '--show', '--', nbd])).stdout.trim()
+  return {
+    path,
+    fail: (what) => writeFileSync(what === 'writes' ? failWrites : failFlushes, ''),
+    [Symbol.asyncDispose]: async () => {
+      await run('losetup', ['--detach', path])
+      await run('fusermount', ['-u', nbd]).catch(() => run('fusermount3', ['-u', nbd]))
+      if (fuse.exitCode === null) await once(fuse, 'close')
+    },
   }
 }

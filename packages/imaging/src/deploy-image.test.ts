@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import {
+  failingDevice,
   lacks,
   makeRaw,
   MiB,
@@ -18,7 +19,7 @@ import {
   usedLoop,
 } from './deploy-image.fixture.ts'
 import { deployImage } from './deploy-image.ts'
-import type { CheckSumType, DeployOptions } from './deploy-image.types.ts'
+import type { CheckSumType, DeployOptions, DeployPhase } from './deploy-image.types.ts'
 import { type DiskState, type ImagingCode, ImagingError } from './error.ts'
 
 const IMAGE = 12 * MiB
@@ -66,8 +67,7 @@ async function imageOf(
 async function assertSame(disk: string, raw: string): Promise<void> {
   const expected = await readFile(raw)
   const found = await readAt(disk, 0, expected.length)
-  const sum = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
-  if (sum(found) === sum(expected)) return
+  if (found.equals(expected)) return
   const at = expected.findIndex((byte, index) => byte !== found[index])
   assert.fail(`the disk differs from byte ${at} on: ${found[at]} instead of ${expected[at]}`)
 }
@@ -333,9 +333,8 @@ test('a cancel ends a stalled download soon and leaves a disk that does not boot
 test('a file that changes once while it is served is taken from the start again', async () => {
   await using folder = await scratch()
   const image = await makeRaw(join(folder.path, 'raw'), DISK)
-  const cutAfter = (request: number) => (request < 3 ? 6 * MiB : Number.POSITIVE_INFINITY)
   await using server = await serve(image, {
-    cutAfter,
+    cutAfter: (request) => (request < 3 ? 6 * MiB : Number.POSITIVE_INFINITY),
     etag: (request) => (request < 3 ? `"${request}"` : '"last"'),
   })
   const path = await usedDisk(join(folder.path, 'disk'), DISK)
@@ -387,12 +386,55 @@ test('a device that is mounted, read-only or part of an array is refused and sta
   await run('fsck.ext4', ['-f', '-n', device.path])
 })
 
-/** A loop device over a network block device whose writes or flushes fail once the returned file exists. */
-async function failingDevice(
-  folder: string,
-): Promise<{ path: string; fail: (what: 'pwrite' | 'flush') => void }> {
-  throw new Error(folder)
+const noFailingDevice = needsRoot('nbdfuse', 'nbdkit', 'losetup')
+
+interface DeviceFault {
+  title: string
+  fails: 'writes' | 'flushes'
+  /** The fault begins when this phase is first told. */
+  from: DeployPhase
+  disk: DiskState
 }
-void failingDevice
-void truncate
-void writeFile
+
+const deviceFaults: DeviceFault[] = [
+  {
+    title: 'writes fail before anything was written',
+    fails: 'writes',
+    from: 'preflight-disk',
+    disk: 'unknown',
+  },
+  {
+    title: 'flushes fail before anything was written',
+    fails: 'flushes',
+    from: 'preflight-disk',
+    disk: 'unknown',
+  },
+  { title: 'writes fail while the image is written', fails: 'writes', from: 'write', disk: 'unbootable' },
+  { title: 'flushes fail after the image was written', fails: 'flushes', from: 'write', disk: 'unbootable' },
+  {
+    title: 'writes fail while the boot areas are written',
+    fails: 'writes',
+    from: 'publish',
+    disk: 'unknown',
+  },
+  {
+    title: 'flushes fail while the boot areas are written',
+    fails: 'flushes',
+    from: 'publish',
+    disk: 'unknown',
+  },
+]
+
+for (const { title, fails, from, disk } of deviceFaults) {
+  test(`when ${title}, that is the error and the disk is ${disk}`, { skip: noFailingDevice }, async () => {
+    await using folder = await scratch()
+    const image = await makeRaw(join(folder.path, 'raw'), IMAGE)
+    await using device = await failingDevice(folder.path)
+    const onProgress: DeployOptions['onProgress'] = ({ phase }) => {
+      if (phase === from) device.fail(fails)
+    }
+    const error = await assertFailure(options({ url: image }, device.path, { onProgress }), 'WRITE', disk)
+    assert.match(error.cause, /input\/output error/)
+    if (disk === 'unbootable') await assertUnbootable(device.path)
+  })
+}

@@ -20,13 +20,15 @@ import { planBootAreas } from './table/plan-boot-areas.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
 const ATTEMPTS = 3
-const RING_BYTES = 32 * 1024 * 1024
+/** Enough to keep digest and writers busy. Tables that come behind the data they place need room to look back as well. */
+const RING_BYTES = 16 * 1024 * 1024
+const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
   report: Reporter
-  ring: RingShare
+  ring: RingShare | null
   startedAt: number
   /** What the disk holds now, whatever happens next. */
   state: DiskState
@@ -46,7 +48,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
   const deployment: Deployment = {
     options,
     report: new Reporter(options),
-    ring: { memory: sharedPages(RING_BYTES) },
+    ring: null,
     startedAt: performance.now(),
     state: 'untouched',
     disk: null,
@@ -126,7 +128,7 @@ async function writeAllButBootAreas(deployment: Deployment, source: ImageSource)
     return watched(deployment, source, deployment.staging)
   }
   if (source.ranged) return source.stream(await prepare(null))
-  const headFirst = new HeadFirst(deployment.ring, prepare)
+  const headFirst = new HeadFirst(ringOf(deployment, LOOKBACK_RING_BYTES), prepare)
   const bytes = await source.stream(headFirst)
   await headFirst.end()
   return bytes
@@ -164,7 +166,8 @@ async function planAhead(
 
 /** Opens the disk and takes its old content away: from here on it does not boot until it is published. */
 async function openStaging(deployment: Deployment, image: OpenedImage, facts: DiskFacts): Promise<Staging> {
-  const { options, report, ring } = deployment
+  const { options, report } = deployment
+  const ring = ringOf(deployment, image.placesData ? RING_BYTES : LOOKBACK_RING_BYTES)
   const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
   report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
   const restIsZero = await takeAwayOldContent(deployment, disk, image)
@@ -260,6 +263,13 @@ async function publishBootAreas(
     )
     throw error
   }
+}
+
+/** Kept over the attempts; an attempt that needs a larger one than the last makes it. */
+function ringOf(deployment: Deployment, bytes: number): RingShare {
+  if (!deployment.ring || deployment.ring.memory.byteLength < bytes)
+    deployment.ring = { memory: sharedPages(bytes) }
+  return deployment.ring
 }
 
 function sourceOf({ options, report }: Deployment): OpenSourceRequest {

@@ -35,7 +35,10 @@ export function agentRoutes(context: WorkflowContext): FastifyPluginAsync {
 
     app.post(agentPaths.join, async (request) => await join(context, shaped(JoinRequest, bodyOf(request))))
 
-    const signed = (path: string, handle: (trx: Trx, heard: Heard, message: SignedMessage) => Promise<object>) =>
+    const signed = (
+      path: string,
+      handle: (trx: Trx, heard: Heard, message: SignedMessage) => Promise<object>,
+    ) =>
       app.post(path, async (request) => {
         const message = messageOf(path, request)
         return await context.db

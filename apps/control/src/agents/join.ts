@@ -1,5 +1,11 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { agentProtocolVersion, type JoinAnswer, type JoinRequest, joinText, phaseNumber } from '@byoi/contract'
+import {
+  agentProtocolVersion,
+  type JoinAnswer,
+  type JoinRequest,
+  joinText,
+  phaseNumber,
+} from '@byoi/contract'
 import { type Selectable } from 'kysely'
 import { holding, restart } from '../deployments/outcomes.ts'
 import { databaseTime, transition } from '../deployments/transition.ts'

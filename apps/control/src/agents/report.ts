@@ -82,9 +82,11 @@ async function store(
 
 function progressOf(row: DeploymentRow, progress: Progress) {
   const writes = progress.phase === 'write' && progress.bytesDone > 0
+  // Other phases count bytes of their own; what is shown is the image's, and never runs backwards within an epoch.
+  const image =
+    progress.phase === 'write' ? { bytes_done: progress.bytesDone, bytes_total: progress.bytesTotal } : {}
   return {
-    bytes_done: progress.bytesDone,
-    bytes_total: progress.bytesTotal,
+    ...image,
     bytes_per_second: progress.bytesPerSecond,
     seconds_left: progress.secondsLeft,
     ...(writes || phaseNumber(progress.phase) > phaseNumber('write') ? { progressed: true } : {}),
@@ -144,7 +146,9 @@ function inRescue(row: DeploymentRow, hostKeys: string[]): Change {
   if (row.kind !== 'rescue') throw notTheAgent()
   return {
     phase: 'close',
-    set: { notes: JSON.stringify([...row.notes, ...hostKeys.map((key) => `SSH host key of the rescue: ${key}`)]) },
+    set: {
+      notes: JSON.stringify([...row.notes, ...hostKeys.map((key) => `SSH host key of the rescue: ${key}`)]),
+    },
     look: 'now',
     action: 'agent.rescue',
     actor: 'agent',

@@ -65,7 +65,10 @@ export async function openJobs(connection: Connection, logger: Logger): Promise<
       })
     },
     stop: async () => {
-      await Promise.race([boss.stop({ graceful: true, timeout: 5000 }), sleep(8000, undefined, { ref: false })])
+      await Promise.race([
+        boss.stop({ graceful: true, timeout: 5000 }),
+        sleep(8000, undefined, { ref: false }),
+      ])
     },
   }
 }

@@ -20,7 +20,8 @@ export function failing(
   failure: { code: ErrorCode; cause: string; remedy: string; message?: string; disk?: DiskState },
   actor = 'workflow',
 ): Change {
-  if (row.kind === 'rescue') return holding(`The server could not be put into rescue. ${failure.cause}`, actor)
+  if (row.kind === 'rescue')
+    return holding(`The server could not be put into rescue. ${failure.cause}`, actor)
   const { code, cause, remedy, message = errorMessage(code), disk = diskWithoutAgent(row) } = failure
   const stored: Omit<AgentFailure, 'disk'> = { code, message, cause, remedy }
   return {

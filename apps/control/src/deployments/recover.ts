@@ -20,10 +20,7 @@ export function startSweeping(context: WorkflowContext): () => Promise<void> {
   const sweep = async () => {
     try {
       await enqueueDue(context, 'due')
-      await db
-        .deleteFrom('replay')
-        .where('expires_at', '<', sql<Date>`clock_timestamp()`)
-        .execute()
+      await db.deleteFrom('replay').where('expires_at', '<', sql<Date>`clock_timestamp()`).execute()
     } catch (error) {
       logger[isAway(error) ? 'warn' : 'error']({ err: error }, 'the sweep failed and is repeated')
     }

@@ -48,7 +48,12 @@ async function checkEpoch({ locked, row }: StepContext): Promise<void> {
     .where('deployment.state', '=', 'open')
     .where('deployment.phase', '=', row.phase)
     .where('deployment.epoch', '=', row.epoch)
-    .where((where) => where.or([where('deployment.epoch', '=', 0), where('server.epoch', '=', where.ref('deployment.epoch'))]))
+    .where((where) =>
+      where.or([
+        where('deployment.epoch', '=', 0),
+        where('server.epoch', '=', where.ref('deployment.epoch')),
+      ]),
+    )
     .executeTakeFirst()
   if (current === undefined) throw new Fenced()
 }

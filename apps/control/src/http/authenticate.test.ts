@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AccessRule, ovhSignature } from '@byoi/contract'
 import { call, freshTimestamp, send, startApi, type TestApi, type TestCall } from './http.fixture.ts'
-import { addKey, addServer, allRules, type TestKey, view } from './memory-ports.fixture.ts'
+import { addKey, addServer, allRules, view } from './memory-ports.fixture.ts'
 
 const list = '/1.0/dedicated/server'
 const own = '/1.0/dedicated/server/ns1.example.test/bringYourOwnImage'
@@ -145,13 +145,21 @@ test('a DELETE whose signature was extended by a body changes nothing', async (t
   assert.equal(api.ports.forgotten.length, 0)
 })
 
-test('a body that moved across the + into the query is refused', async (t) => {
-  const { api, key } = await withKey(t)
-  const target = `${own}?x+${encodeURIComponent(body)}`
-  const { status, json } = await call(api, key, { method: 'POST', target, body: '' })
-  assert.deepEqual([status, json.errorCode], [400, 'BAD_PARAMETERS'])
-  assert.equal(api.ports.started.length, 0)
-})
+const queries: [name: string, method: string, query: string, body: string][] = [
+  ['a body that moved across the + into it', 'POST', `?x+${encodeURIComponent(body)}`, ''],
+  ['any name, beside a good body', 'POST', '?x=1', body],
+  ['nothing at all', 'POST', '?', body],
+  ['any name', 'GET', '?x=1', ''],
+]
+for (const [name, method, query, sent] of queries) {
+  test(`a query with ${name} on ${method} is refused`, async (t) => {
+    const { api, key } = await withKey(t)
+    const { status, json } = await call(api, key, { method, target: own + query, body: sent })
+    assert.deepEqual([status, json.errorCode], [400, 'BAD_PARAMETERS'])
+    assert.match(json.message ?? '', /in the query/)
+    assert.equal(api.ports.started.length, 0)
+  })
+}
 
 const urls: [name: string, url: (api: TestApi) => string, right: boolean][] = [
   ['with scheme and port as configured', (api) => `http://127.0.0.1:${api.port}${list}`, true],
@@ -299,7 +307,7 @@ test('a key that calls too often is 429 with Retry-After; another key is served'
   assert.equal((await call(api, addKey(api.ports, 'b'), { target: list })).status, 200)
 })
 
-test('changes of one server are limited; those of another are not, nor a foreign name for its owner', async (t) => {
+test('changes of a server are limited; refused ones and those of other servers do not count', async (t) => {
   const { api, key } = await withKey(t, {
     rateLimits: {
       calls: { perSecond: 1e5, burst: 1e5 },
@@ -308,14 +316,17 @@ test('changes of one server are limited; those of another are not, nor a foreign
     },
   })
   addServer(api.ports, 'a', 'ns3.example.test')
-  const stranger: TestKey = addKey(api.ports, 'b')
-  const remove = (who: TestKey, name: string) =>
-    call(api, who, { method: 'DELETE', target: `/1.0/dedicated/server/${name}/bringYourOwnImage` })
-  for (let at = 0; at < 3; at++) await remove(stranger, 'ns1.example.test')
-  const statuses: number[] = []
-  for (let at = 0; at < 3; at++) statuses.push((await remove(key, 'ns1.example.test')).status)
-  assert.deepEqual(statuses, [404, 404, 429])
-  assert.equal((await remove(key, 'ns3.example.test')).status, 404)
+  const change = async (method: 'POST' | 'DELETE', name: string, body?: string) => {
+    const target = `/1.0/dedicated/server/${name}/bringYourOwnImage`
+    const { status } = await call(api, key, { method, target, ...(body === undefined ? {} : { body }) })
+    return status
+  }
+  const image = '{"URL":"https://images.example.test/a.qcow2","type":"qcow2"}'
+  for (let at = 0; at < 3; at++) assert.equal(await change('POST', 'ns1.example.test', `{"no":${at}}`), 400)
+  assert.equal(await change('POST', 'ns1.example.test', image), 200)
+  assert.equal(await change('DELETE', 'ns1.example.test'), 200)
+  assert.equal(await change('POST', 'ns1.example.test', image.replace('a.qcow2', 'b.qcow2')), 429)
+  assert.equal(await change('POST', 'ns3.example.test', image), 200)
 })
 
 test('while the database is away calls are 503 with Retry-After', async (t) => {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { isGranted, type Json, parseStrictJson, StrictJsonError } from '@byoi/contract'
-import { type FastifyRequest } from 'fastify'
+import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { ApiFailure, tooMany } from './api-failure.ts'
 import { type HttpConfig } from './http-config.ts'
 import { type Identity, notGranted } from './identity.ts'
@@ -15,18 +15,23 @@ const replayMs = (2 * windowSeconds + 60) * 1000
 /** Hashed with where there is no such application, so that the answer takes as long. */
 const noSecret = randomBytes(16).toString('hex')
 
-type Authenticate = (request: FastifyRequest) => Promise<void>
+interface Authentication {
+  /** Hook before the handler. */
+  authenticate: (request: FastifyRequest) => Promise<void>
+  /** Hook after the answer: what was carried out counts against the server's rate. */
+  countChange: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+}
 
 /**
  * OVHcloud's authentication, as a hook for signed routes: sets `request.identity` or throws what OVHcloud answers. In
  * order: key, time, consumer, signature, body's form, state, rule, rates, replay.
  */
-export function createAuthenticate(ports: Ports, config: HttpConfig): Authenticate {
+export function createAuthentication(ports: Ports, config: HttpConfig): Authentication {
   const badSignatures = new RateLimit(config.rateLimits.badSignatures)
   const calls = new RateLimit(config.rateLimits.calls)
   const changes = new RateLimit(config.rateLimits.changes)
 
-  return async (request) => {
+  const authenticate = async (request: FastifyRequest): Promise<void> => {
     if (request.is404 || request.routeOptions.config.anonymous === true) return
     const wait = badSignatures.wait(request.ip)
     if (wait > 0) throw tooMany(wait, 'There were too many failed authentications from this address.')
@@ -38,13 +43,23 @@ export function createAuthenticate(ports: Ports, config: HttpConfig): Authentica
     const { caller } = proof.identity
     checkRights(request, proof.identity.consumer)
     limit(calls, caller.applicationKey, 'This key called too often.')
-    const server = (request.params as { serviceName?: string }).serviceName
-    if (changesState(request) && server !== undefined) {
-      limit(changes, `${caller.account} ${server}`, 'This server was changed too often.')
-    }
+    const server = changedServer(request, caller.account)
+    const pause = server === null ? 0 : changes.wait(server)
+    if (pause > 0) throw tooMany(pause, 'This server was changed too often.')
     if (changesState(request)) await refuseReplay(proof.signature, caller.applicationKey, ports)
     request.identity = { ...proof.identity, body }
   }
+  const countChange = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const server = request.identity && changedServer(request, request.identity.caller.account)
+    if (server && reply.statusCode < 300) changes.take(server)
+  }
+  return { authenticate, countChange }
+}
+
+/** Whose rate a change counts against; null for reads, and for calls that are about no server. */
+function changedServer(request: FastifyRequest, account: string): string | null {
+  const { serviceName } = request.params as { serviceName?: string }
+  return changesState(request) && serviceName !== undefined ? `${account} ${serviceName}` : null
 }
 
 /** Finds out who calls. Throws 400, 401 or 403 in OVHcloud's words. */

@@ -86,7 +86,7 @@ const types: [name: string, headers: Record<string, string | undefined>, status:
   ['application/json', { 'Content-Type': 'application/json' }, 200],
   ['application/json;charset=utf-8', { 'Content-Type': 'application/json;charset=utf-8' }, 200],
   ['application/json; charset="UTF-8"', { 'Content-Type': 'application/json; charset="UTF-8"' }, 200],
-  ['no Content-Type', { 'Content-Type': undefined }, 200],
+  ['no Content-Type', { 'Content-Type': undefined }, 415],
   ['text/plain', { 'Content-Type': 'text/plain' }, 415],
   ['charset utf-16', { 'Content-Type': 'application/json; charset=utf-16' }, 415],
   ['a form', { 'Content-Type': 'application/x-www-form-urlencoded' }, 415],

@@ -15,27 +15,26 @@ interface Route {
 export function bringYourOwnImageRoutes(api: FastifyInstance, { servers, deployments }: Ports): void {
   api.post<Route>(path, async (request, reply) => {
     const { caller, body } = identityOf(request)
-    const server = await ownServer(servers, caller.account, request.params.serviceName)
+    const server = await ownServer(servers, caller, request.params.serviceName)
     const order = parseByoiRequest(body)
     checkDiskGroup(order, server)
-    const result = await deployments.start(caller.account, server.serviceName, order, caller)
+    const result = await deployments.start(server.account, server.serviceName, order, caller)
     if (result.kind === 'none') throw notFoundServer(server.serviceName)
     if (result.kind === 'conflict') throw conflict(server.serviceName, result.id)
     return reply.send(null)
   })
 
   api.get<Route>(path, async (request) => {
-    const { account } = identityOf(request).caller
-    const server = await ownServer(servers, account, request.params.serviceName)
-    const status = ovhStatus(await deployments.current(account, server.serviceName))
+    const server = await ownServer(servers, identityOf(request).caller, request.params.serviceName)
+    const status = ovhStatus(await deployments.current(server.account, server.serviceName))
     if (status === null) throw notInstalling()
     return status
   })
 
   api.delete<Route>(path, async (request, reply) => {
     const { caller } = identityOf(request)
-    const server = await ownServer(servers, caller.account, request.params.serviceName)
-    const result = await deployments.forget(caller.account, server.serviceName, caller)
+    const server = await ownServer(servers, caller, request.params.serviceName)
+    const result = await deployments.forget(server.account, server.serviceName, caller)
     if (result.kind === 'none') throw notInstalling()
     return reply.send(null)
   })

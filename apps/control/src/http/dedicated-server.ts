@@ -2,25 +2,34 @@ import { type DedicatedServer } from '@byoi/contract'
 import { type FastifyInstance } from 'fastify'
 import { notFoundObject } from './api-failure.ts'
 import { identityOf } from './identity.ts'
-import { type Ports, type Server } from './ports.ts'
+import { type Caller, type Ports, type Server } from './ports.ts'
 import { impossibleName } from './target.ts'
 
-/** OVHcloud's `/dedicated/server`: the caller's servers. */
+/** OVHcloud's `/dedicated/server`: the caller's servers; all of them for an operator. */
 export function dedicatedServerRoutes(api: FastifyInstance, { servers }: Ports): void {
-  api.get('/dedicated/server', async (request) => servers.list(identityOf(request).caller.account))
+  api.get('/dedicated/server', async (request) => {
+    const { caller } = identityOf(request)
+    if (!caller.operator) return servers.list(caller.account)
+    return (await servers.listAll()).map(({ serviceName }) => serviceName)
+  })
 
   api.get<{ Params: { serviceName: string } }>('/dedicated/server/:serviceName', async (request) =>
-    dedicatedServer(await ownServer(servers, identityOf(request).caller.account, request.params.serviceName)),
+    dedicatedServer(await ownServer(servers, identityOf(request).caller, request.params.serviceName)),
   )
 }
 
-/** The account's server. Absent, foreign and malformed names cost the same and end in the same 404. */
+/**
+ * The account's server, or any server for an operator. Absent, foreign and malformed names cost the same and end in the
+ * same 404.
+ */
 export async function ownServer(
   servers: Ports['servers'],
-  account: string,
+  caller: Caller,
   serviceName: string,
 ): Promise<Server> {
-  const server = await servers.find(account, serviceName)
+  const server = caller.operator
+    ? await servers.show(serviceName)
+    : await servers.find(caller.account, serviceName)
   if (server === null) throw notFoundServer(serviceName)
   return server
 }

@@ -1,7 +1,7 @@
 import { checkShape, ResolveBody } from '@byoi/contract'
 import { type FastifyInstance } from 'fastify'
 import { ApiFailure, notFoundObject } from './api-failure.ts'
-import { notFoundServer } from './dedicated-server.ts'
+import { ownServer } from './dedicated-server.ts'
 import { sendEvents } from './events.ts'
 import { type HttpConfig } from './http-config.ts'
 import { identityOf, scopeOf } from './identity.ts'
@@ -19,12 +19,8 @@ export function deploymentRoutes(api: FastifyInstance, ports: Ports, config: Htt
 
   api.get<{ Params: { serviceName: string } }>('/byoi/server/:serviceName/deployment', async (request) => {
     const { caller } = identityOf(request)
-    const { serviceName } = request.params
-    const server = caller.operator
-      ? await servers.show(serviceName)
-      : await servers.find(caller.account, serviceName)
-    if (server === null) throw notFoundServer(serviceName)
-    const view = await deployments.current(scopeOf(caller), server.serviceName)
+    const server = await ownServer(servers, caller, request.params.serviceName)
+    const view = await deployments.current(server.account, server.serviceName)
     if (view === null) throw notFoundObject('deployment', null)
     return view
   })

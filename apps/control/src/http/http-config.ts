@@ -15,7 +15,7 @@ export interface HttpConfig {
   rateLimits: {
     /** Calls of one key. */
     calls: Rate
-    /** POST, PUT and DELETE on one server. */
+    /** POST, PUT and DELETE on one server that were carried out; refused ones change nothing and do not count. */
     changes: Rate
     /** Failed authentications of one address. */
     badSignatures: Rate
@@ -31,7 +31,7 @@ export const defaultHttpConfig: HttpConfig = {
   tls: null,
   publicUrls: [],
   rateLimits: {
-    calls: { perSecond: 10, burst: 30 },
+    calls: { perSecond: 10, burst: 60 },
     changes: { perSecond: 6 / 60, burst: 6 },
     badSignatures: { perSecond: 20, burst: 100 },
   },

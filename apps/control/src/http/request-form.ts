@@ -20,9 +20,7 @@ export function checkForm(request: FastifyRequest): void {
   if (!isJson(headers['content-type'])) throw badRequest(415)
 }
 
-/** OVHcloud's clients send `application/json`, with or without charset, or (with OAuth2) no type at all. */
+/** OVHcloud's clients send `application/json` with every body, with or without a charset. */
 function isJson(type: string | undefined): boolean {
-  return (
-    type === undefined || /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?;?$/i.test(type.trim())
-  )
+  return /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?;?$/i.test(type?.trim() ?? '')
 }

@@ -242,6 +242,16 @@ test('an open event stream does not keep the server from stopping', async (t) =>
   assert.deepEqual(seen, [1])
 })
 
+test('an operator deploys, follows and forgets on the server of any account', async (t) => {
+  const { api } = await withServer(t)
+  const operator = addKey(api.ports, 'ops', { operator: true })
+  assert.deepEqual((await call(api, operator, { target: '/1.0/dedicated/server' })).json, [name])
+  const post = { method: 'POST', target: own, body: JSON.stringify(good) } as const
+  assert.equal((await call(api, operator, post)).status, 200)
+  assert.equal((await call(api, operator, { target: own })).json.status, 'doing')
+  assert.equal((await call(api, operator, { method: 'DELETE', target: own })).status, 200)
+})
+
 test('an operator resolves a hold, once there is one', async (t) => {
   const { api, key } = await withServer(t)
   const operator = clientOf(api, addKey(api.ports, 'ops', { operator: true }))

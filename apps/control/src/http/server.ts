@@ -9,7 +9,7 @@ import {
 } from 'fastify'
 import { type Logger } from 'pino'
 import { badRequest, errorBody, notFoundRoute, toApiFailure } from './api-failure.ts'
-import { createAuthenticate } from './authenticate.ts'
+import { createAuthentication } from './authenticate.ts'
 import { authRoutes } from './auth.ts'
 import { bringYourOwnImageRoutes } from './bring-your-own-image.ts'
 import { dedicatedServerRoutes } from './dedicated-server.ts'
@@ -50,7 +50,9 @@ async function addApi(api: FastifyInstance, ports: Ports, config: HttpConfig): P
     setHeaders(reply, request.id)
     checkForm(request)
   })
-  api.addHook('preHandler', createAuthenticate(ports, config))
+  const { authenticate, countChange } = createAuthentication(ports, config)
+  api.addHook('preHandler', authenticate)
+  api.addHook('onResponse', countChange)
   api.setErrorHandler((error, request, reply) => {
     const failure = toApiFailure(error)
     if (failure.status >= 500) logFailure(request, error)

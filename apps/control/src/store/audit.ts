@@ -94,7 +94,8 @@ export async function verifyAudit(db: Db): Promise<number | null> {
       .execute()
     if (rows.length === 0) return null
     for (const row of rows) {
-      const fits = row.id === previous.id + 1 && row.previous_hash === previous.hash && row.hash === hashOf(row)
+      const fits =
+        row.id === previous.id + 1 && row.previous_hash === previous.hash && row.hash === hashOf(row)
       if (!fits) return row.id
       previous = row
     }

@@ -64,7 +64,16 @@ const sqlVersion = (db: Db) =>
 /** SQLSTATE classes that say that the database cannot work now: connection, resources, operator intervention, read-only. */
 const awayClasses = ['08', '53', '57', '58']
 const awayCodes = ['25006', '40001', '40P01', 'XX000', '25P03', '55P03']
-const socketCodes = ['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EACCES']
+const socketCodes = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EACCES',
+]
 
 /** Whether the failure is the database's absence rather than a wrong statement. */
 export function isAway(error: unknown): boolean {

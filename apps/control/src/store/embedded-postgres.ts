@@ -166,7 +166,8 @@ async function becomesReady(places: Places, pid: number, child?: ChildProcess): 
   while (performance.now() < until) {
     const file = await readPostmasterFile(places.data)
     if (file?.pid === pid && file.ready) return true
-    if (child === undefined ? !(await isPostmasterOf(pid, places.data)) : child.exitCode !== null) return false
+    if (child === undefined ? !(await isPostmasterOf(pid, places.data)) : child.exitCode !== null)
+      return false
     if (child?.signalCode != null) return false
     await sleep(10)
   }

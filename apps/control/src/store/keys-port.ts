@@ -135,7 +135,11 @@ export async function createKey(
     action: 'key.create',
     detail: { applicationKey, account: key.account, operator: key.operator, rules: key.rules },
   })
-  return { applicationKey, applicationSecret: new Secret(applicationSecret), consumerKey: new Secret(consumerKey) }
+  return {
+    applicationKey,
+    applicationSecret: new Secret(applicationSecret),
+    consumerKey: new Secret(consumerKey),
+  }
 }
 
 export const ensureAccount = async (trx: Trx, name: string): Promise<void> => {
@@ -179,4 +183,3 @@ export const replaysPort = (db: Db): Replays => ({
       return row !== undefined
     }),
 })
-

@@ -17,7 +17,8 @@ interface Link {
  */
 export async function findBinaries(copies: string, user: PostgresUser | null): Promise<string> {
   const found = await locatePackage()
-  const reachable = user === null || (await firstBarrier(join(found.directory, 'native', 'bin'), user)) === null
+  const reachable =
+    user === null || (await firstBarrier(join(found.directory, 'native', 'bin'), user)) === null
   if (reachable && (await link(found.directory, found.links))) return join(found.directory, 'native')
   return await copyOnce(found, join(copies, `bin-${found.version}`))
 }

@@ -20,7 +20,8 @@ export async function readPostmasterFile(data: string): Promise<PostmasterFile |
 /** Whether the process is a postmaster of this data directory: a pid that was used again must not be signalled. */
 export async function isPostmasterOf(pid: number, data: string): Promise<boolean> {
   try {
-    if (basename((await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '')) !== 'postgres') return false
+    if (basename((await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '')) !== 'postgres')
+      return false
     const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
     return words[words.indexOf('-D') + 1] === data
   } catch {

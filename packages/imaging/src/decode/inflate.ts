@@ -44,7 +44,7 @@ export function decodeCluster(
 
 /**
  * Gives the result's memory back at once, where it is the result's alone (small ones share Node's pool). Left to the garbage
- * collector, results pile up: 180 MiB for two workers.
+ * collector, results pile up: 140 MiB in two workers.
  */
 function release({ buffer }: Buffer, allocated: number): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === allocated) buffer.transfer(0)

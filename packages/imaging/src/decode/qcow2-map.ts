@@ -14,6 +14,8 @@ import { type Runs, RunsBuilder } from './runs.ts'
 /** L2 tables whose distance is at most GAP are read in one request of at most READ bytes. */
 const GAP = 1024 * 1024
 const READ = 4 * 1024 * 1024
+/** Tables of tiny clusters lie everywhere in the file: reading more than this to plan costs more than it saves. */
+const MAX_READS = 256 * 1024 * 1024
 /** No sound image maps more than this many times its own length; see `Mapped`. */
 const MAX_ALIASES = 4
 const MAX_RATIO = 4096
@@ -52,8 +54,8 @@ export async function readHeaderAt(
 }
 
 /**
- * Reads the L1 table and every L2 table. `budgetBytes` bounds the memory of the result; null when it does not suffice: the
- * image can then only be decoded as it streams. Throws ImagingError `FORMAT` for an image that is not sound, `DISK` for one
+ * Reads the L1 table and every L2 table. `budgetBytes` bounds the memory of the result; null when it does not suffice, or
+ * when the tables are too scattered to be read beforehand: the image can then only be decoded as it streams. Throws ImagingError `FORMAT` for an image that is not sound, `DISK` for one
  * that is too large.
  */
 export async function readQcow2Map(
@@ -66,9 +68,10 @@ export async function readQcow2Map(
   const l1Bytes = new Uint8Array(header.l1Entries * 8)
   await source.readAt(header.l1Offset, l1Bytes)
   const l1 = readL1(header, l1Bytes, fileSize)
+  if (readsFor(l1.tables, header.clusterSize) > MAX_READS) return null
   const context = { header, l1, fileSize, builder: new RunsBuilder() }
   const seen = new MetadataRecorder(bytes, { offset: header.l1Offset, bytes: l1Bytes })
-  const mappings: (Mapping | undefined)[] = new Array(header.l1Entries)
+  const mappings: (Mapping | undefined)[] = []
   const mapped = new Mapped(header)
   let left = options.budgetBytes - header.l1Entries * L1_ENTRY_COST
   for (let from = 0; from < l1.tables.length; ) {
@@ -79,6 +82,7 @@ export async function readQcow2Map(
       const found = readTable(context, number, table)
       for (const mapping of found) {
         mapped.add(mapping.runs, fileSize)
+        mapped.check(fileSize)
         mappings[mapping.index] = mapping
       }
       for (const runs of new Set(found.map((mapping) => mapping.runs))) left -= runs.cost
@@ -95,15 +99,19 @@ function sizeOf(source: RangedSource): number {
   return source.size
 }
 
-/**
- * Reads the tables from number `from` on that lie near each other, at least one, in one request; answers a view of each.
- */
-async function readGroup(
-  source: RangedSource,
-  tables: Float64Array,
-  from: number,
-  clusterSize: number,
-): Promise<Uint8Array[]> {
+/** Bytes that reading all tables in groups takes. */
+function readsFor(tables: Float64Array, clusterSize: number): number {
+  let bytes = 0
+  for (let from = 0; from < tables.length; ) {
+    const to = groupEnd(tables, from, clusterSize)
+    bytes += (tables[to - 1] as number) + clusterSize - (tables[from] as number)
+    from = to
+  }
+  return bytes
+}
+
+/** Number after the last table, from `from` on, that one request can fetch; at least one. */
+function groupEnd(tables: Float64Array, from: number, clusterSize: number): number {
   const start = tables[from] as number
   let to = from + 1
   for (; to < tables.length; to++) {
@@ -111,6 +119,18 @@ async function readGroup(
     const gap = offset - (tables[to - 1] as number) - clusterSize
     if (gap > GAP || offset + clusterSize - start > READ) break
   }
+  return to
+}
+
+/** Reads the tables from number `from` on that lie near each other in one request; answers a view of each. */
+async function readGroup(
+  source: RangedSource,
+  tables: Float64Array,
+  from: number,
+  clusterSize: number,
+): Promise<Uint8Array[]> {
+  const start = tables[from] as number
+  const to = groupEnd(tables, from, clusterSize)
   const bytes = new Uint8Array((tables[to - 1] as number) + clusterSize - start)
   await source.readAt(start, bytes)
   return Array.from(tables.subarray(from, to), (offset) =>
@@ -152,31 +172,40 @@ class MetadataRecorder {
 
 /**
  * Bounds what a small file may claim. Several guest clusters may show one host cluster, and clusters compress, but a file
- * that maps its own bytes again and again is made to fill disks: copies may add up to 4 times the file, compressed clusters
- * to 4096 times (2 MiB of one byte take some 500 bytes of tables and stream).
+ * that maps its own bytes again and again is made to fill disks and memory.
  */
 export class Mapped {
   readonly #clusterSize: number
   #copied = 0
-  #expanded = 0
+  #compressed = 0
 
   constructor(header: Qcow2Header) {
     this.#clusterSize = header.clusterSize
   }
 
-  /** Throws ImagingError `FORMAT` when the runs are too many for a file of `fileSize` bytes; undefined: not known yet. */
-  add(runs: Runs, fileSize: number | undefined): void {
+  /**
+   * Throws ImagingError `FORMAT` when there are more clusters than entries of 8 bytes in the first `seen` bytes of the file,
+   * which takes tables that many L1 entries share.
+   */
+  add(runs: Runs, seen: number): void {
     this.#copied += runs.copied
-    this.#expanded += runs.compressed * this.#clusterSize
-    if (fileSize !== undefined) this.check(fileSize)
+    this.#compressed += runs.compressed
+    if ((this.#copied / this.#clusterSize + this.#compressed) * 8 > seen) throw aliased(seen)
   }
 
+  /**
+   * Throws ImagingError `FORMAT` when a file of `fileSize` bytes cannot hold that much: copies may add up to 4 times the
+   * file, compressed clusters to 4096 times (2 MiB of one byte take some 500 bytes of tables and stream).
+   */
   check(fileSize: number): void {
-    if (this.#copied > MAX_ALIASES * fileSize || this.#expanded > MAX_RATIO * fileSize) {
-      throw refuse(
-        `The image maps more data than a file of ${fileSize} bytes can hold: its tables use the same bytes again and again.`,
-        'Make the image anew with qemu-img convert.',
-      )
-    }
+    const expanded = this.#compressed * this.#clusterSize
+    if (this.#copied > MAX_ALIASES * fileSize || expanded > MAX_RATIO * fileSize) throw aliased(fileSize)
   }
+}
+
+function aliased(size: number): Error {
+  return refuse(
+    `The image maps more data than ${size} bytes can hold: its tables use the same bytes again and again.`,
+    'Make the image anew with qemu-img convert.',
+  )
 }

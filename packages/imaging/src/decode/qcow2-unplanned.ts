@@ -160,7 +160,8 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     const { floor } = this.#window
     const late: Run[] = []
     for (const { base, runs } of mappings) {
-      this.#mapped.add(runs, this.#options.fileSize)
+      this.#mapped.add(runs, this.#position)
+      if (this.#options.fileSize !== undefined) this.#mapped.check(this.#options.fileSize)
       for (let rank = 0; rank < runs.count && runs.sourceOf(rank) < floor; rank++) {
         const run = runs.inSourceOrder(rank)
         run.disk += base

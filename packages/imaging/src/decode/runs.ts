@@ -111,7 +111,7 @@ export class RunsBuilder {
   /** Offsets and length in bytes; `disk` and `length` are whole sectors below 2^40. */
   copy(source: number, disk: number, length: number): void {
     const last = this.count - 1
-    const size = (this.sizes[last] ?? COMPRESSED) as number
+    const size = this.sizes[last] ?? COMPRESSED
     if (
       last >= 0 &&
       size < COMPRESSED &&

@@ -140,7 +140,8 @@ export function drive(
     const bytes = file.subarray(at, at + pieces)
     take(decoder.push(bytes, at), from, at + bytes.length)
   }
-  take(decoder.finish(file.length), decoder.needsFrom, file.length)
+  const from = decoder.needsFrom
+  take(decoder.finish(file.length), from, file.length)
   assert.ok(delivered <= disk.length, 'no byte of the disk came twice')
   return disk
 }

@@ -25,6 +25,8 @@ for (;;) {
   hash.update(piece)
   hashed += piece.length
   Atomics.store(positions, HASHED, BigInt(hashed))
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   if (Atomics.exchange(positions, WANTED, 0n) === 1n) parentPort?.postMessage(null)
 }
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 parentPort?.postMessage(hash.digest('hex'))

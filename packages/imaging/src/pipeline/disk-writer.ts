@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
 import type { Channel, WorkerSetup } from './jobs.ts'
-import { pages } from './ring.ts'
+import { isAligned, pages } from './ring.ts'
 import { BLOCK, WrittenMap } from './written-map.ts'
 
 const ZEROS = Buffer.alloc(BLOCK)
@@ -84,7 +84,7 @@ export class DiskWriter {
   }
 
   #put(channel: Channel, offset: number, bytes: Buffer): void {
-    if (bytes.byteOffset % channel.alignment === 0) writeFully(channel.fd, bytes, offset)
+    if (isAligned(bytes, channel.alignment)) writeFully(channel.fd, bytes, offset)
     else this.#putThroughBounce(channel, offset, bytes)
     this.#written.add(offset, bytes)
   }

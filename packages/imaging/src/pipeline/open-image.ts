@@ -20,6 +20,8 @@ export interface OpenedImage {
   /** Bytes that a compressed cluster decodes to; 0 for raw. */
   clusterSize: number
   header: Qcow2Header | null
+  /** Each byte's place on the disk is known before it comes, so nothing is looked back at. */
+  placesData: boolean
   /** The decoded content, as far as it can be seen; else `read` rejects with Unseen. */
   view: Pick<ImageView, 'read'>
   /** A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`. Throws ImagingError. */
@@ -50,6 +52,7 @@ function openRaw(source: ImageSource, head: Buffer | null): OpenedImage {
     virtualSize: size === undefined ? undefined : new RawDecoder({ size }).virtualSize,
     clusterSize: 0,
     header: null,
+    placesData: true,
     view: head ? viewOf(head) : openRawView(source),
     newDecoder: (diskSize) => new RawDecoder({ size, diskSize }),
   }
@@ -63,6 +66,7 @@ async function openQcow2(source: ImageSource, spoolBytes: number, head: Buffer |
     virtualSize: header.virtualSize,
     clusterSize: header.clusterSize,
     header,
+    placesData: map !== null,
     view: map ? openQcow2View(source, map) : { read: unseen },
     newDecoder: (diskSize, ring) => {
       if (map) return new PlannedQcow2Decoder(map)

@@ -18,10 +18,20 @@ export function sharedPages(bytes: number): SharedArrayBuffer {
     .buffer as ArrayBufferLike as SharedArrayBuffer
 }
 
+/** Memory that is known to begin on a page; that of an ordinary buffer may begin anywhere. */
+const onPages = new WeakSet<ArrayBufferLike>()
+
+/** Whether the bytes begin at a multiple of `alignment` in memory, which O_DIRECT asks for. At most a page. */
+export function isAligned(bytes: Buffer, alignment: number): boolean {
+  return onPages.has(bytes.buffer) && bytes.byteOffset % alignment === 0
+}
+
 /** Page-aligned memory of one thread; zero at first. `bytes` is rounded up to 64 KiB. */
 export function pages(bytes: number): Buffer {
   const count = Math.ceil(bytes / WASM_PAGE)
-  return Buffer.from(new WebAssembly.Memory({ initial: count, maximum: count }).buffer, 0, bytes)
+  const { buffer } = new WebAssembly.Memory({ initial: count, maximum: count })
+  onPages.add(buffer)
+  return Buffer.from(buffer, 0, bytes)
 }
 
 /**
@@ -34,6 +44,7 @@ export class Ring {
   readonly #bytes: Buffer
 
   constructor(share: RingShare) {
+    onPages.add(share.memory)
     this.#bytes = Buffer.from(share.memory)
     this.size = share.memory.byteLength
   }

@@ -16,6 +16,7 @@ const written = new WrittenMap(setup.written)
 const writer = new DiskWriter(setup)
 const scratch = pages(SCRATCH)
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 parentPort?.on('message', (job: Job) => parentPort?.postMessage(answer(job)))
 
 const DOING = { write: 'writing', verify: 'reading back', zero: 'writing zeros' }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { ImagingError } from '../error.ts'
 import type { Answer, Job, WorkerSetup } from './jobs.ts'
@@ -64,6 +65,7 @@ export class Workers {
     return new Promise((resolve, reject) => {
       const stall = setTimeout(() => this.fail(stalled()), STALL_MS)
       seat.running.push({ resolve, reject, stall })
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       seat.worker.postMessage(job)
     })
   }
@@ -105,9 +107,20 @@ export class Workers {
 /** A thread with little memory of its own: the bulk lives in the shared buffers. `file` is relative to this one. */
 export function startThread(file: './worker.ts' | './digest-worker.ts', workerData: unknown): Worker {
   const resourceLimits = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4 }
+  const options = { workerData, resourceLimits, env: threadEnvironment() }
   return file === './worker.ts'
-    ? new Worker(new URL('./worker.ts', import.meta.url), { workerData, resourceLimits })
-    : new Worker(new URL('./digest-worker.ts', import.meta.url), { workerData, resourceLimits })
+    ? new Worker(new URL('./worker.ts', import.meta.url), options)
+    : new Worker(new URL('./digest-worker.ts', import.meta.url), options)
+}
+
+/**
+ * A thread that runs TypeScript as it is needs 10 MiB for the compiler that strips the types, unless it finds its modules
+ * in Node's compile cache. The cache is kept beside the modules; where that cannot be written, Node does without.
+ */
+function threadEnvironment(): NodeJS.ProcessEnv {
+  if (!import.meta.url.endsWith('.ts')) return process.env
+  const cache = fileURLToPath(new URL('../../../../node_modules/.cache/node', import.meta.url))
+  return { NODE_COMPILE_CACHE: cache, ...process.env }
 }
 
 function stalled(): ImagingError {

@@ -105,7 +105,7 @@ const LISTS: [allow: string[], deny: string[], address: string, why: RegExp | nu
 ]
 
 for (const [allow, deny, address, why] of LISTS) {
-  test(`${address} with allow [${allow}] and deny [${deny}] is ${why ? 'denied' : 'allowed'}.`, () => {
+  test(`${address} with allow [${allow.join()}] and deny [${deny.join()}] is ${why ? 'denied' : 'allowed'}.`, () => {
     const reason = judgeAddress(address, { ...policy, allowPrivate: false, allow, deny })
     if (why === null) assert.equal(reason, null)
     else assert.match(reason ?? 'allowed', why)

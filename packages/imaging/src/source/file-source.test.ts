@@ -85,7 +85,13 @@ test('A stream from a file stops on request.', async () => {
   await writeFile(path, content)
   const source = await open(path, { file: true, signal: stop.signal })
   const sink = new KeepingSink()
-  const stopping = { reserve: () => sink.reserve(), commit: () => stop.abort() }
+  const stopping = {
+    reserve: () => sink.reserve(),
+    commit: (length: number) => {
+      sink.commit(length)
+      stop.abort()
+    },
+  }
   assert.equal((await failure(source.stream(stopping))).code, 'CANCELLED')
   await source.close()
 })

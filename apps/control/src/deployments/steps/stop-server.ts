@@ -34,11 +34,7 @@ export async function endInError(step: Parameters<Step>[0], note?: string): Prom
   const { row } = step
   await step.locked.transaction().execute(async (trx) => {
     // The server first: whoever changes both takes them in this order.
-    await trx
-      .updateTable('server')
-      .set({ own_image: false })
-      .where('id', '=', row.server_id)
-      .execute()
+    await trx.updateTable('server').set({ own_image: false }).where('id', '=', row.server_id).execute()
     await transition(step, trx, row, {
       state: 'error',
       set: {

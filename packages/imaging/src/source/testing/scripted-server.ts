@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions } from 'node:tls'
 
 export interface SeenRequest {
   /** Request line and header fields as they came. */
@@ -18,22 +18,18 @@ export interface ScriptedServer extends AsyncDisposable {
   requests: SeenRequest[]
   /** Connections that were accepted. */
   connections: number
-  /** Bytes of the connections' ends, as the kernel took them. */
-  written(): number
+  /** TLS: for the connections that come. */
+  setCertificate(tls: TlsOptions): void
 }
 
 /** A server on loopback that says exactly what `handler` writes to the socket; HTTP is the handler's business. */
 export async function scriptedServer(handler: Handler, tls?: TlsOptions): Promise<ScriptedServer> {
   const sockets = new Set<Socket>()
-  let closed = 0
   const accept = (socket: Socket): void => {
     server.connections++
     sockets.add(socket)
     socket.on('error', () => undefined) // the client may break off whenever it likes
-    socket.on('close', () => {
-      closed += socket.bytesWritten - socket.writableLength
-      sockets.delete(socket)
-    })
+    socket.on('close', () => sockets.delete(socket))
     let text = ''
     socket.setEncoding('latin1').on('data', (data: string) => {
       text += data
@@ -56,8 +52,7 @@ export async function scriptedServer(handler: Handler, tls?: TlsOptions): Promis
     port,
     requests: [],
     connections: 0,
-    written: () =>
-      [...sockets].reduce((sum, socket) => sum + socket.bytesWritten - socket.writableLength, closed),
+    setCertificate: ({ key, cert }) => (listener as TlsServer).setSecureContext({ key, cert }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       listener.close()
@@ -94,7 +89,7 @@ export interface FileOptions {
   chunked?: boolean
   /** Fields beside those of framing and range. */
   fields?: Record<string, string>
-  /** How the body of the first whole answer breaks off, and after how many bytes. */
+  /** How the body of the answer to the first plain GET breaks off, and after how many bytes of it. */
   cut?: { how: Cut; at: number }
   /** Answers every request after the cut. */
   afterCut?: Handler
@@ -120,7 +115,7 @@ export function fileHandler(content: Buffer, options: FileOptions = {}): Handler
     }
     socket.write(head(range ? 206 : 200, fields))
     const framed = chunked ? inChunks(body) : body
-    if (!cut || isCut || range) {
+    if (!cut || isCut || request.headers.has('range')) {
       socket.write(framed)
       if (request.headers.get('connection') === 'close') socket.end()
       return
@@ -144,4 +139,23 @@ export function inChunks(body: Buffer, size = 70_001): Buffer {
     parts.push(`${part.length.toString(16)}\r\n`, part, '\r\n')
   }
   return Buffer.concat([...parts, '0\r\n\r\n'].map((part) => Buffer.from(part as string)))
+}
+
+/** Writes `bytes` in pieces, and after each tells how much the kernel has taken. Ends early when the other side is gone. */
+export async function writeSlowly(
+  socket: Socket,
+  bytes: Uint8Array,
+  taken: (bytes: number) => void,
+): Promise<void> {
+  const size = 256 * 1024
+  for (let at = 0; at < bytes.length && !socket.destroyed; at += size) {
+    await new Promise<void>((resolve) => {
+      socket.once('close', resolve)
+      socket.write(bytes.subarray(at, at + size), () => {
+        socket.off('close', resolve)
+        resolve()
+      })
+    })
+    taken(Math.min(at + size, bytes.length))
+  }
 }
