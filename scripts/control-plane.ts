@@ -59,7 +59,10 @@ export class ControlPlane {
   httpUrl: string | undefined
   /** All that it printed, over every start. */
   output = ''
+  /** How often it ended although nobody asked it to. */
+  crashes = 0
   readonly #options: ControlPlaneOptions
+  #wanted = false
   #process: ChildProcess | undefined
 
   constructor(options: ControlPlaneOptions) {
@@ -91,6 +94,10 @@ export class ControlPlane {
       env: { ...process.env, ...this.#options.env },
     })
     this.#process = child
+    this.#wanted = true
+    child.once('exit', () => {
+      if (this.#wanted) this.crashes += 1
+    })
     const log = createWriteStream(`${this.data}.log`, { flags: 'a' })
     child.stderr.on('data', (chunk: Buffer) => {
       this.output += chunk.toString()
@@ -129,6 +136,7 @@ export class ControlPlane {
   /** kill -9 of the control plane itself; what it started lives on. */
   async kill(): Promise<void> {
     const child = this.#process
+    this.#wanted = false
     if (child === undefined || this.pid === undefined) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGKILL')
@@ -138,6 +146,7 @@ export class ControlPlane {
   /** Stops it in order, waits for the end, and ends what it may have left behind. */
   async stop(): Promise<void> {
     const child = this.#process
+    this.#wanted = false
     if (child !== undefined && this.pid !== undefined) {
       const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
       child.kill('SIGTERM')

@@ -88,10 +88,25 @@ async function killLoop(run: Run, random: Random): Promise<void> {
   while (killCount(run) < kills) {
     await sleep(random.between(100, 1800))
     const due = Math.ceil((kills * run.started) / deployments)
+    await restartAfterCrash(run)
     if (killCount(run) >= due) continue
     const { name } = random.pick(targets)
     if (await killOne(run, name)) run.kills[name] += 1
+    await restartAfterCrash(run)
   }
+}
+
+/** The control plane must outlive what is done to its database and its agents. */
+async function restartAfterCrash(run: Run): Promise<void> {
+  if (run.control.pid !== undefined) return
+  const last = run.control.output
+    .trimEnd()
+    .split('\n')
+    .filter((line) => /^\w*[Ee]rror:/.test(line))
+    .at(-1)
+  run.faults.push(`the control plane ended by itself: ${last ?? 'no reason was printed'}`)
+  console.log(`  FAULT ${run.faults.at(-1)}`)
+  await run.control.start()
 }
 
 async function diskFaults(run: Run, disk: string): Promise<string[]> {

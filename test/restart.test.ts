@@ -87,6 +87,7 @@ describe('kill -9 in the middle of a deployment', { skip: absent() }, () => {
     for (const pid of before) process.kill(pid, 'SIGKILL')
     await assertDone(server, disk)
     assert.notDeepEqual(lab.control.databasePids(), before)
+    assert.equal(lab.control.crashes, 0)
   })
 
   test('the control plane is killed while it waits for the agent', async () => {

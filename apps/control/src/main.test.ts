@@ -167,6 +167,7 @@ describe('byoi up', () => {
     })
     await started
     for (const [at] of deaths.entries()) {
+      if (process.env['TRACE']) console.error(new Date().toISOString(), deaths[at])
       await eventually(`the death at ${deaths[at]}`, async () => up.ended && existsSync(marker(at)))
       const next = deaths[at + 1]
       await up.start(next === undefined ? undefined : `${next}@${marker(at + 1)}`)

@@ -360,7 +360,7 @@ test('a full file system is told as such and leaves a disk that does not boot', 
   }
 })
 
-test('a device that is mounted, read-only or part of an array is refused and stays as it is', {
+test('a device that is mounted or read-only is refused and stays as it is', {
   skip: needsRoot('losetup', 'mkfs.ext4'),
 }, async () => {
   await using folder = await scratch()

@@ -11,7 +11,6 @@ import {
   openSync,
   writeSync,
   closeSync,
-  copyFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -88,13 +88,19 @@ export class Spool {
     if (chunk.released[at / SECTOR] || chunk.bytes === null) return
     chunk.released[at / SECTOR] = 1
     chunk.live--
-    if (chunk.live > 0 || chunk === this.#chunk) return
+    if (chunk !== this.#chunk) this.#freeIfDead(chunk)
+  }
+
+  #freeIfDead(chunk: Chunk): void {
+    if (chunk.live > 0) return
     chunk.bytes = null
     this.used -= CHUNK
   }
 
   #room(others: number): Chunk {
     if (this.#chunk && this.#chunk.used < CHUNK) return this.#chunk
+    if (this.#chunk) this.#freeIfDead(this.#chunk)
+    this.#chunk = null
     if (this.used + CHUNK + others > this.#limit) throw tooMuch(this.#limit)
     this.used += CHUNK
     this.#chunk = {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { getCACertificates, setDefaultCACertificates, type TlsOptions } from 'node:tls'
 import { content, failure, fetchAll, KeepingSink, MIB, open } from './testing/fetching.ts'
 import { fileHandler, head, scriptedServer } from './testing/scripted-server.ts'
@@ -58,114 +58,123 @@ const trusted = getCACertificates('default')
 const LONG = ['20200101000000Z', '20900101000000Z'] as const
 const HERE = 'IP:127.0.0.1,DNS:localhost'
 
-before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tls-'))
-  writeFileSync(join(folder, 'ca.cnf'), CA)
-  writeFileSync(join(folder, 'index.txt'), '')
-  issue('authority', null, '', ...LONG)
-  issue('stranger', null, '', ...LONG)
-  servers.good = issue('good', 'authority', HERE, ...LONG)
-  servers.expired = issue('expired', 'authority', HERE, '20200101000000Z', '20200102000000Z')
-  servers.early = issue('early', 'authority', HERE, '20890101000000Z', '20900101000000Z')
-  servers.elsewhere = issue('elsewhere', 'authority', 'DNS:elsewhere.test', ...LONG)
-  servers.unknown = issue('unknown', 'stranger', HERE, ...LONG)
-  servers.self = { key: read('stranger.key'), cert: read('stranger.crt') }
-  servers.old = { ...servers.good, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }
-  setDefaultCACertificates([...trusted, read('authority.crt')])
-})
+const skip = spawnSync('openssl', ['version']).error ? 'openssl is not installed' : false
 
-after(() => {
-  setDefaultCACertificates(trusted)
-  rmSync(folder, { recursive: true })
-})
-
-test('A certificate from a trusted authority will do, by address and by name, and bytes arrive unchanged.', async () => {
-  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    await using server = await scriptedServer(fileHandler(content), { ...servers.good, maxVersion })
-    for (const host of ['127.0.0.1', 'localhost']) {
-      assert.ok((await fetchAll(`https://${host}:${server.port}/x`)).equals(content))
+describe('Over TLS', { skip }, () => {
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tls-'))
+    writeFileSync(join(folder, 'ca.cnf'), CA)
+    writeFileSync(join(folder, 'index.txt'), '')
+    issue('authority', null, '', ...LONG)
+    issue('stranger', null, '', ...LONG)
+    servers.good = issue('good', 'authority', HERE, ...LONG)
+    servers.expired = issue('expired', 'authority', HERE, '20200101000000Z', '20200102000000Z')
+    servers.early = issue('early', 'authority', HERE, '20890101000000Z', '20900101000000Z')
+    servers.elsewhere = issue('elsewhere', 'authority', 'DNS:elsewhere.test', ...LONG)
+    servers.unknown = issue('unknown', 'stranger', HERE, ...LONG)
+    servers.self = { key: read('stranger.key'), cert: read('stranger.crt') }
+    servers.old = {
+      ...servers.good,
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
     }
-  }
-})
-
-const BAD: [name: string, why: RegExp][] = [
-  ['expired', /The certificate of 127\.0\.0\.1 has expired/],
-  ['early', /not valid yet/],
-  ['elsewhere', /is for another name/],
-  ['unknown', /authority that is not trusted/],
-  ['self', /signed by itself/],
-  ['old', /No secure connection/],
-]
-
-for (const [name, why] of BAD) {
-  test(`A server with the certificate or protocol '${name}' gets no request.`, async () => {
-    await using server = await scriptedServer(fileHandler(content), servers[name])
-    const error = await failure(open(server.origin, { httpHeader: [{ key: 'X-A', value: 's3cret' }] }))
-    assert.equal(error.code, 'DOWNLOAD')
-    assert.match(error.cause, why)
-    assert.deepEqual([server.requests.length, server.connections], [0, 0])
+    setDefaultCACertificates([...trusted, read('authority.crt')])
   })
-}
 
-test('NODE_TLS_REJECT_UNAUTHORIZED changes nothing.', async () => {
-  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
-  try {
-    await using server = await scriptedServer(fileHandler(content), servers.expired)
-    assert.match((await failure(open(server.origin))).cause, /has expired/)
-  } finally {
-    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+  after(() => {
+    setDefaultCACertificates(trusted)
+    rmSync(folder, { recursive: true })
+  })
+
+  test('A certificate from a trusted authority will do, by address and by name, and bytes arrive unchanged.', async () => {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      await using server = await scriptedServer(fileHandler(content), { ...servers.good, maxVersion })
+      for (const host of ['127.0.0.1', 'localhost']) {
+        assert.ok((await fetchAll(`https://${host}:${server.port}/x`)).equals(content))
+      }
+    }
+  })
+
+  const BAD: [name: string, why: RegExp][] = [
+    ['expired', /The certificate of 127\.0\.0\.1 has expired/],
+    ['early', /not valid yet/],
+    ['elsewhere', /is for another name/],
+    ['unknown', /authority that is not trusted/],
+    ['self', /signed by itself/],
+    ['old', /No secure connection/],
+  ]
+
+  for (const [name, why] of BAD) {
+    test(`A server with the certificate or protocol '${name}' gets no request.`, async () => {
+      await using server = await scriptedServer(fileHandler(content), servers[name])
+      const error = await failure(open(server.origin, { httpHeader: [{ key: 'X-A', value: 's3cret' }] }))
+      assert.equal(error.code, 'DOWNLOAD')
+      assert.match(error.cause, why)
+      assert.deepEqual([server.requests.length, server.connections], [0, 0])
+    })
   }
-})
 
-test('Plain HTTP behind an https URL is refused.', async () => {
-  await using server = await scriptedServer((_, socket) => void socket.write(head(200)))
-  const refused = failure(
-    open(server.origin.replace('http', 'https'), { limits: { connectMs: 300, retryBudgetMs: 1 } }),
-  )
-  assert.equal((await refused).code, 'DOWNLOAD')
-})
+  test('NODE_TLS_REJECT_UNAUTHORIZED changes nothing.', async () => {
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+    try {
+      await using server = await scriptedServer(fileHandler(content), servers.expired)
+      assert.match((await failure(open(server.origin))).cause, /has expired/)
+    } finally {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+    }
+  })
 
-test('A redirect from https to http is refused.', async () => {
-  await using plain = await scriptedServer(fileHandler(content))
-  const answer = head(302, { Location: plain.origin, 'Content-Length': 0 })
-  await using server = await scriptedServer((_, socket) => void socket.write(answer), servers.good)
-  assert.match((await failure(open(server.origin))).cause, /from https to http/)
-  assert.equal(plain.connections, 0)
-})
-
-for (const how of ['end', 'silence'] as const) {
-  test(`A body over TLS that breaks off by ${how} is resumed where it stopped.`, async () => {
-    const cut = { how, at: MIB }
-    await using server = await scriptedServer(fileHandler(content, { cut }), servers.good)
-    assert.ok(
-      (await fetchAll(server.origin, { limits: how === 'silence' ? { idleMs: 150 } : {} })).equals(content),
+  test('Plain HTTP behind an https URL is refused.', async () => {
+    await using server = await scriptedServer((_, socket) => void socket.write(head(200)))
+    const refused = failure(
+      open(server.origin.replace('http', 'https'), { limits: { connectMs: 300, retryBudgetMs: 1 } }),
     )
-    assert.ok(server.requests.length >= 3)
+    assert.equal((await refused).code, 'DOWNLOAD')
   })
-}
 
-test('A certificate that becomes invalid before a resume ends the fetch.', async () => {
-  const options = { ...servers.good }
-  const cut = { how: 'end', at: MIB } as const
-  await using server = await scriptedServer((request, socket, index) => {
-    if (index === 1) server.setCertificate(servers.expired ?? {})
-    return fileHandler(content, { cut })(request, socket, index)
-  }, options)
-  assert.match((await failure(fetchAll(server.origin))).cause, /has expired/)
-})
+  test('A redirect from https to http is refused.', async () => {
+    await using plain = await scriptedServer(fileHandler(content))
+    const answer = head(302, { Location: plain.origin, 'Content-Length': 0 })
+    await using server = await scriptedServer((_, socket) => void socket.write(answer), servers.good)
+    assert.match((await failure(open(server.origin))).cause, /from https to http/)
+    assert.equal(plain.connections, 0)
+  })
 
-test('A sink that makes us wait again and again loses nothing over TLS, chunked or not.', async () => {
-  for (const chunked of [false, true]) {
-    await using server = await scriptedServer(fileHandler(content, { chunked }), servers.good)
-    const sink = new KeepingSink(9_001)
-    const waiting = {
-      commit: (length: number) => sink.commit(length),
-      reserve: () =>
-        new Promise<Uint8Array>((resolve) => setImmediate(() => resolve(sink.reserve() as Uint8Array))),
-    }
-    const source = await open(server.origin)
-    assert.equal(await source.stream(waiting), content.length)
-    assert.ok(sink.bytes.equals(content))
-    await source.close()
+  for (const how of ['end', 'silence'] as const) {
+    test(`A body over TLS that breaks off by ${how} is resumed where it stopped.`, async () => {
+      const cut = { how, at: MIB }
+      await using server = await scriptedServer(fileHandler(content, { cut }), servers.good)
+      assert.ok(
+        (await fetchAll(server.origin, { limits: how === 'silence' ? { idleMs: 150 } : {} })).equals(content),
+      )
+      assert.ok(server.requests.length >= 3)
+    })
   }
+
+  test('A certificate that becomes invalid before a resume ends the fetch.', async () => {
+    const options = { ...servers.good }
+    const cut = { how: 'end', at: MIB } as const
+    await using server = await scriptedServer((request, socket, index) => {
+      if (index === 1) server.setCertificate(servers.expired ?? {})
+      return fileHandler(content, { cut })(request, socket, index)
+    }, options)
+    assert.match((await failure(fetchAll(server.origin))).cause, /has expired/)
+  })
+
+  test('A sink that makes us wait again and again loses nothing over TLS, chunked or not.', async () => {
+    for (const chunked of [false, true]) {
+      await using server = await scriptedServer(fileHandler(content, { chunked }), servers.good)
+      const sink = new KeepingSink(9_001)
+      const waiting = {
+        commit: (length: number) => sink.commit(length),
+        reserve: () =>
+          new Promise<Uint8Array>((resolve) => setImmediate(() => resolve(sink.reserve() as Uint8Array))),
+      }
+      const source = await open(server.origin)
+      assert.equal(await source.stream(waiting), content.length)
+      assert.ok(sink.bytes.equals(content))
+      await source.close()
+    }
+  })
 })
