@@ -58,6 +58,9 @@ interface Run {
   kills: Record<(typeof targets)[number]['name'], number>
   outcomes: Map<string, number>
   faults: string[]
+  over: boolean
+  /** Settles when nobody is starting or killing the control plane. */
+  turn: Promise<void>
 }
 
 const killCount = (run: Run): number => Object.values(run.kills).reduce((a, b) => a + b, 0)
@@ -68,8 +71,10 @@ const moreToDo = (run: Run): boolean =>
 /** True when it hit something. */
 async function killOne(run: Run, target: (typeof targets)[number]['name']): Promise<boolean> {
   if (target === 'control plane') {
-    await run.control.kill()
-    await run.control.start()
+    await inTurn(run, async () => {
+      await run.control.kill()
+      await run.control.start()
+    })
     return true
   }
   const pid = (target === 'agent' ? run.control.agentPids() : run.control.databasePids())[0]
@@ -88,25 +93,31 @@ async function killLoop(run: Run, random: Random): Promise<void> {
   while (killCount(run) < kills) {
     await sleep(random.between(100, 1800))
     const due = Math.ceil((kills * run.started) / deployments)
-    await restartAfterCrash(run)
     if (killCount(run) >= due) continue
     const { name } = random.pick(targets)
     if (await killOne(run, name)) run.kills[name] += 1
-    await restartAfterCrash(run)
   }
 }
 
-/** The control plane must outlive what is done to its database and its agents. */
-async function restartAfterCrash(run: Run): Promise<void> {
-  if (run.control.pid !== undefined) return
-  const last = run.control.output
-    .trimEnd()
-    .split('\n')
-    .filter((line) => /^\w*[Ee]rror:/.test(line))
-    .at(-1)
-  run.faults.push(`the control plane ended by itself: ${last ?? 'no reason was printed'}`)
-  console.log(`  FAULT ${run.faults.at(-1)}`)
-  await run.control.start()
+/** The control plane must outlive what is done to its database and its agents; where it does not, the run goes on. */
+async function watchForCrashes(run: Run): Promise<void> {
+  for (let seen = 0; !run.over; await sleep(300)) {
+    if (run.control.crashes === seen) continue
+    seen = run.control.crashes
+    const errors = run.control.output.split('\n').filter((line) => /^\w*[Ee]rror:/.test(line))
+    run.faults.push(`the control plane ended by itself: ${errors.at(-1) ?? 'no reason was printed'}`)
+    console.log(`  FAULT ${run.faults.at(-1)}`)
+    await inTurn(run, async () => {
+      if (run.control.pid === undefined) await run.control.start()
+    })
+  }
+}
+
+/** Starts and kills of the control plane happen one after the other. */
+async function inTurn(run: Run, work: () => Promise<void>): Promise<void> {
+  const mine = run.turn.then(work)
+  run.turn = mine.catch(() => undefined)
+  await mine
 }
 
 async function diskFaults(run: Run, disk: string): Promise<string[]> {
@@ -201,6 +212,8 @@ async function prepare(settings: Settings): Promise<Run> {
     kills: { 'control plane': 0, agent: 0, database: 0 },
     outcomes: new Map(),
     faults: [],
+    over: false,
+    turn: Promise.resolve(),
   }
 }
 
@@ -218,9 +231,12 @@ async function runAll(run: Run): Promise<void> {
     const key = await run.control.createKey(`kill-${i}`)
     loops.push({ server, disk, ask: patient(run.control.client(key)), random: new Random(seed + i) })
   }
+  const watcher = watchForCrashes(run)
   const killer = killLoop(run, new Random(seed))
   await Promise.all(loops.map(({ server, disk, ask, random }) => serverLoop(run, server, disk, ask, random)))
   if (!moreToDo(run)) await killer
+  run.over = true
+  await watcher
 }
 
 function report(run: Run): boolean {

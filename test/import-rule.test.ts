@@ -120,8 +120,8 @@ const forbidden = [
     instead: 'spawn or execFile with an argument vector',
   },
   {
-    what: 'process.env in a package',
-    pattern: /\bprocess\.env\b/,
+    what: 'a setting read from the environment in a package',
+    pattern: /\bprocess\.env(?:\.|\[)/,
     in: ['packages/contract', 'packages/imaging', 'packages/bmc'],
     instead: 'take the setting as an argument; main files read the environment',
   },

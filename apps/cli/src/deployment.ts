@@ -56,6 +56,7 @@ export async function followToEnd(
   let view = from
   try {
     for await (const next of follow(client, from.id)) {
+      for (const said of newLines(view.log, next.log)) line.say(said)
       view = next
       showProgress(view, line)
       if (view.state === 'hold') break
@@ -66,6 +67,12 @@ export async function followToEnd(
   if (options.json) printJson(view, context)
   else printView(view, context)
   if (view.state !== 'done') throw new CommandFailed(view.state)
+}
+
+/** What `next`, the newest lines of a log, has beyond `last`, an earlier such tail. */
+function newLines(last: string[], next: string[]): string[] {
+  const newest = last.at(-1)
+  return newest === undefined ? next : next.slice(next.lastIndexOf(newest) + 1)
 }
 
 function showProgress(view: DeploymentView, line: ProgressLine): void {

@@ -35,7 +35,7 @@ export interface ControlPlane {
   agents: ReturnType<typeof agentRoutes>
   /** Begins to work, once agents can call `controlUrl`. */
   start(controlUrl: string): Promise<void>
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
 /** Opens database and job engine and brings the tables up to date. Throws `StartError`. */

@@ -194,20 +194,22 @@ describe('byoi up', () => {
   test('goes on when its database is killed, and answers 503 meanwhile', async () => {
     const client = await operator()
     const postgresData = join(data, 'postgres', 'data')
-    const { pid } = (await readPostmasterFile(postgresData)) ?? { pid: 0 }
-    assert.ok(await isPostmasterOf(pid, postgresData))
-    process.kill(pid, 'SIGKILL')
-    const view = await eventually('an answer', async () => {
-      try {
-        return await client.deployment('ns1.example')
-      } catch (error) {
-        assert.ok(error instanceof ApiError)
-        assert.equal(error.status, 503)
-        return null
-      }
-    })
-    assert.equal(view.state, 'done')
-    assert.notEqual((await readPostmasterFile(postgresData))?.pid, pid)
+    for (let times = 0; times < 3; times++) {
+      const { pid } = (await readPostmasterFile(postgresData)) ?? { pid: 0 }
+      assert.ok(await isPostmasterOf(pid, postgresData))
+      process.kill(pid, 'SIGKILL')
+      const view = await eventually('an answer', async () => {
+        try {
+          return await client.deployment('ns1.example')
+        } catch (error) {
+          assert.ok(error instanceof ApiError)
+          assert.equal(error.status, 503, up.stderr)
+          return null
+        }
+      })
+      assert.equal(view.state, 'done')
+      assert.notEqual((await readPostmasterFile(postgresData))?.pid, pid)
+    }
   })
 
   test('stops in order on SIGTERM, and takes its database with it', async () => {

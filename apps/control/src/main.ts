@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type FastifyInstance } from 'fastify'
@@ -11,7 +12,7 @@ import { defaultHttpConfig } from './http/http-config.ts'
 import { createHttp } from './http/server.ts'
 import { StartError } from './start-error.ts'
 import { startPostgres } from './store/embedded-postgres.ts'
-import { writeOperatorFile } from './store/operator-credential.ts'
+import { lastPort, writeOperatorFile } from './store/operator-credential.ts'
 import { readMasterKey } from './store/secrets.ts'
 import { readCertificates } from './tls/certificates.ts'
 
@@ -59,7 +60,7 @@ async function up(config: Config): Promise<void> {
     const { ports, agents } = controlPlane
     const tls = { key: certificates.key, cert: certificates.cert }
     const secure = createHttp({ ports, logger, config: { ...http, tls }, plugins: [agents] })
-    await listen(secure, config.listen, stops)
+    await listen(secure, await settledPort(config.listen, data), stops)
     const plain = config.http === null ? null : createHttp({ ports, logger, config: http })
     if (plain !== null && config.http !== null) await listen(plain, config.http, stops)
 
@@ -105,6 +106,20 @@ async function listen(
       'Give another address or port; port 0 takes any that is free.',
       cause,
     )
+  })
+}
+
+/** Agents under way call the port of the last start: where any is right, that one is taken again if it is free. */
+async function settledPort({ host, port }: Config['listen'], data: string): Promise<Config['listen']> {
+  const last = port === 0 ? await lastPort(data) : null
+  return { host, port: last !== null && (await isFree(host, last)) ? last : port }
+}
+
+async function isFree(host: string, port: number): Promise<boolean> {
+  const probe = createServer()
+  return await new Promise((resolve) => {
+    probe.once('error', () => resolve(false))
+    probe.listen(port, host, () => probe.close(() => resolve(true)))
   })
 }
 

@@ -13,6 +13,9 @@ import { type ByoiStatus, type DedicatedServer } from './ovh-models.ts'
 import { ApiError, type Call, type ClientOptions, send } from './signed-request.ts'
 import { readEvents } from './server-sent-events.ts'
 
+/** How many later stamps a change is signed with at most, where its signature was used already. */
+const maxStamps = 30
+
 /** The API for programs of this project: signs as OVHcloud's clients do, errors as `ApiError`. */
 export class ByoiClient {
   readonly #options: ClientOptions
@@ -133,9 +136,18 @@ export class ByoiClient {
     return JSON.parse(body === '' ? 'null' : body) as T
   }
 
-  async #send(call: Call) {
+  async #send(call: Call): ReturnType<typeof send> {
     const now = Math.floor(Date.now() / 1000) + (await this.#readClockSkew())
-    return send(this.#options, { ...call, timestamp: call.method === 'GET' ? now : this.#stampChange(now) })
+    if (call.method === 'GET') return send(this.#options, { ...call, timestamp: now })
+    for (let tries = 1; ; tries++) {
+      try {
+        return await send(this.#options, { ...call, timestamp: this.#stampChange(now) })
+      } catch (error) {
+        // Another process with this key said the same in the same second. What is refused so has done nothing.
+        const repeats = error instanceof ApiError && error.errorCode === 'QUERY_REPLAYED'
+        if (!repeats || tries === maxStamps) throw error
+      }
+    }
   }
 
   /**

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { agentPaths } from '@byoi/contract'
 import {
-  account,
   type Bench,
   caller,
   eventually,
@@ -11,6 +11,7 @@ import {
   TestAgent,
   type TestServer,
 } from '../control-plane.fixture.ts'
+import { readPostmasterFile } from '../store/postmaster-file.ts'
 
 let bench: Bench
 before(async () => {
@@ -180,15 +181,16 @@ describe('an agent', { concurrency: 6 }, () => {
   }
 })
 
-test('an agent is told to try later while the database is away, and keeps nothing of it', async () => {
+test('an agent is told to try later while the database is away, and is heard when it is back', async () => {
   const { server, agent } = await joined()
-  const { transaction } = bench.context.db
-  bench.context.db.transaction = () => {
-    throw Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
-  }
-  const answer = await agent.permit()
-  bench.context.db.transaction = transaction
-  assert.equal(answer.status, 503)
-  assert.equal(await phaseOf(server), 'preflight-disk')
-  assert.equal((await bench.ports.deployments.current(account, server.name))?.state, 'open')
+  const { pid } = (await readPostmasterFile(join(bench.directory, 'pg', 'data'))) ?? { pid: 0 }
+  assert.notEqual(pid, 0)
+  process.kill(pid, 'SIGKILL')
+  const answers = await eventually('the permit', async () => {
+    const { status } = await agent.permit()
+    if (status !== 200) assert.equal(status, 503)
+    return status === 200
+  })
+  assert.equal(answers, true)
+  assert.equal(await phaseOf(server), 'publish')
 })

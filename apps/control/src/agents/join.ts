@@ -43,7 +43,7 @@ async function joinIn(
 ): Promise<JoinAnswer | AgentRefusal> {
   const server = await trx
     .selectFrom('server')
-    .select(['id', 'epoch'])
+    .select(['id', 'epoch', 'bmc_kind'])
     .where('service_name', '=', request.server)
     .forUpdate()
     .executeTakeFirst()
@@ -79,14 +79,15 @@ async function joinIn(
     .executeTakeFirst()
   const isNewest = server.epoch === request.epoch && row.epoch === request.epoch
   if (session !== undefined) {
-    if (session.public_key.equals(publicKey)) return isNewest ? answer(context, session) : epochOver()
+    if (session.public_key.equals(publicKey))
+      return isNewest ? answer(context, session, server.bmc_kind) : epochOver()
     return await alarm(context, trx, row, session, isNewest)
   }
   if (!isNewest || row.state !== 'open' || row.failure !== null) return epochOver()
   const now = await databaseTime(trx)
   if (secret.expires_at <= now) return epochOver()
   if (row.phase !== 'power-on' && row.phase !== 'await-agent') return epochOver()
-  return await accept(context, trx, row, request, publicKey, now)
+  return await accept(context, trx, row, request, publicKey, now, server.bmc_kind)
 }
 
 async function accept(
@@ -96,6 +97,7 @@ async function accept(
   request: JoinRequest,
   publicKey: Buffer,
   now: Date,
+  bmcKind: string,
 ): Promise<JoinAnswer> {
   await trx
     .updateTable('boot_secret')
@@ -124,13 +126,19 @@ async function accept(
     actor: 'agent',
     detail: { release: request.release, disks: request.disks.length },
   })
-  return answer(context, session)
+  return answer(context, session, bmcKind)
 }
 
 const answer = (
   { settings }: WorkflowContext,
   { lease, epoch }: Pick<Session, 'lease' | 'epoch'>,
-): JoinAnswer => ({ lease, epoch, leaseMs: settings.leaseMs, reportEveryMs: settings.reportEveryMs })
+  bmcKind: string,
+): JoinAnswer => ({
+  lease,
+  epoch,
+  leaseMs: settings.leaseMs,
+  reportEveryMs: bmcKind === 'local' ? settings.localReportEveryMs : settings.reportEveryMs,
+})
 
 /**
  * A second agent with the secret of the first. Nothing tells which of the two is ours: before anything was written an operator

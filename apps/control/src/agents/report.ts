@@ -106,14 +106,8 @@ function diskDuring(before: DiskState, { phase, bytesDone }: Progress): DiskStat
 }
 
 function outcomeOf(row: DeploymentRow, outcome: NonNullable<Report['outcome']>): Change {
-  switch (outcome.kind) {
-    case 'published':
-      return published(row, outcome.result)
-    case 'failed':
-      return failed(row, outcome.failure)
-    case 'rescue':
-      return inRescue(row, outcome.hostKeys)
-  }
+  if (outcome.kind === 'published') return published(row, outcome.result)
+  return outcome.kind === 'failed' ? failed(row, outcome.failure) : inRescue(row, outcome.hostKeys)
 }
 
 function published(row: DeploymentRow, result: DeployResult): Change {

@@ -20,7 +20,7 @@ const workers = 4
 
 export interface Jobs {
   /** In the transaction of the change that needs the look. */
-  enqueueLook(trx: Trx, deploymentId: string): Promise<void>
+  enqueueLook: (trx: Trx, deploymentId: string) => Promise<void>
   /** Starts to work off what is enqueued. */
   work(look: (deploymentId: string) => Promise<void>): Promise<void>
   stop(): Promise<void>

@@ -7,6 +7,8 @@ export interface WorkflowSettings {
   reportEveryMs: number
   /** The same as the lease, for servers whose power reading cannot be wrong or stale (file-backed ones). */
   localLeaseMs: number
+  /** File-backed servers cost little to hear, and work on small disks: their progress is seen sooner. */
+  localReportEveryMs: number
   /** From power-on to the agent's join. */
   bootTimeoutMs: number
   bootSecretMs: number
@@ -39,6 +41,7 @@ export const defaultSettings: WorkflowSettings = {
   leaseMs: 30_000,
   reportEveryMs: 1000,
   localLeaseMs: 3000,
+  localReportEveryMs: 250,
   bootTimeoutMs: 10 * minute,
   bootSecretMs: 15 * minute,
   lostAgentMs: 30 * minute,

@@ -17,9 +17,9 @@ export interface WorkflowContext {
   settings: WorkflowSettings
   logger: Logger
   /** Opens the BMC of a server. Throws an Error with one sentence when its settings cannot work. */
-  openBmc(server: ServerRow): Bmc
+  openBmc: (server: ServerRow) => Bmc
   /** Asks for a look at the deployment, in the transaction of the change that needs it. */
-  enqueueLook(trx: Trx, deploymentId: string): Promise<void>
+  enqueueLook: (trx: Trx, deploymentId: string) => Promise<void>
   /** What the boot medium tells the agent. */
   agentEndpoint: { controlUrl: string; caPem: string }
 }

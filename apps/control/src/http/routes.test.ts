@@ -252,6 +252,14 @@ test('an operator deploys, follows and forgets on the server of any account', as
   assert.equal((await call(api, operator, { method: 'DELETE', target: own })).status, 200)
 })
 
+test('equal changes of two programs with one key in one second are both carried out', async (t) => {
+  const { api } = await withServer(t)
+  const operator = addKey(api.ports, 'ops', { operator: true })
+  const body = { account: 'a', rules: [{ method: 'GET' as const, path: '/*' }] }
+  const made = await Promise.all([1, 2, 3].map(() => clientOf(api, operator).createKey(body)))
+  assert.equal(new Set(made.map(({ applicationKey }) => applicationKey)).size, 3)
+})
+
 test('an operator resolves a hold, once there is one', async (t) => {
   const { api, key } = await withServer(t)
   const operator = clientOf(api, addKey(api.ports, 'ops', { operator: true }))

@@ -37,6 +37,8 @@ export const poolOptions = (connection: Connection, max: number): pg.PoolConfig 
 export function openDatabase(connection: Connection, onLost: (error: Error) => void): Db {
   const pool = new pg.Pool(poolOptions(connection, 40))
   pool.on('error', onLost)
+  // A connection that is lost while it is taken from the pool, between two statements, tells nobody else.
+  pool.on('connect', (client) => client.on('error', onLost))
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
 }
 

@@ -12,7 +12,7 @@ export interface EmbeddedPostgres {
   /** For `pg`: a Unix socket, no password; only we and root can reach it. */
   connection: { host: string; user: string; database: string }
   /** Fast shutdown: open transactions are rolled back, everything committed is on disk. */
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
 /** Linux takes 107 bytes for a Unix socket's path; PostgreSQL adds its own file name. */
@@ -168,7 +168,7 @@ async function becomesReady(places: Places, pid: number, child?: ChildProcess): 
     if (file?.pid === pid && file.ready) return true
     if (child === undefined ? !(await isPostmasterOf(pid, places.data)) : child.exitCode !== null)
       return false
-    if (child?.signalCode != null) return false
+    if (child !== undefined && child.signalCode !== null) return false
     await sleep(10)
   }
   return false

@@ -10,7 +10,7 @@ interface OperatorFile {
   applicationKey: string
   applicationSecret: string
   consumerKey: string
-  /** Path of the certificate authority's file. */
+  /** The certificate authority, PEM. */
   ca: string
 }
 
@@ -36,6 +36,13 @@ export async function writeOperatorFile(
     await handle.close()
   }
   await rename(temporary, path)
+}
+
+/** The port of the last start; null before the first. */
+export async function lastPort(directory: string): Promise<number | null> {
+  const text = await readFile(join(directory, 'operator.json'), 'utf8').catch(() => null)
+  if (text === null) return null
+  return Number(new URL((JSON.parse(text) as OperatorFile).endpoint).port) || null
 }
 
 /** null when there is none, or it belongs to another database. */

@@ -1,4 +1,4 @@
-import './reflect-metadata.ts'
+import 'reflect-metadata'
 import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { isIP } from 'node:net'
@@ -64,7 +64,7 @@ interface Pair {
 
 async function readPair(keyPath: string, certificatePath: string): Promise<Pair | null> {
   const [key, certificate] = await Promise.all([keyPath, certificatePath].map(readIfThere))
-  return key == null || certificate == null ? null : { key, certificate }
+  return key && certificate ? { key, certificate } : null
 }
 
 async function readIfThere(path: string): Promise<string | null> {

@@ -32,6 +32,8 @@ async function create(path: string, size: number): Promise<void> {
     }
     await syncDirectory(dirname(path))
   } catch (error) {
-    throw new Error(`The disk file ${path} cannot be made (${(error as NodeJS.ErrnoException).code}).`)
+    throw new Error(`The disk file ${path} cannot be made (${(error as NodeJS.ErrnoException).code}).`, {
+      cause: error,
+    })
   }
 }

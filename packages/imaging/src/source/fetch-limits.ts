@@ -11,7 +11,9 @@ export interface FetchLimits {
   floorWindowMs: number
   /** How many redirects one request may follow. */
   redirects: number
-  /** How long attempts go on since the fetch last went well. */
+  /** How long attempts to open go on: nothing is lost yet, and a wrong URL should be told soon. */
+  openBudgetMs: number
+  /** How long attempts go on since the fetch last went well, once the image is open. */
   retryBudgetMs: number
   /** Pause before the second attempt; it doubles, up to `retryMostMs`, with up to half of it taken off by chance. */
   retryFirstMs: number
@@ -29,6 +31,7 @@ export const fetchLimits: FetchLimits = {
   floorBytesPerSecond: 100 * 1024,
   floorWindowMs: 300_000,
   redirects: 5,
+  openBudgetMs: 60_000,
   retryBudgetMs: 900_000,
   retryFirstMs: 500,
   retryMostMs: 30_000,

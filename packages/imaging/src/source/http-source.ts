@@ -47,7 +47,8 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<ImageS
   const openedAt = performance.now()
   try {
     const attempt = (): Promise<Facts> => probe(client, hasCheckSum, limits)
-    const facts = await retry(attempt, { limits, signal, onLog, wentWellAt: () => openedAt })
+    const opening = { ...limits, retryBudgetMs: limits.openBudgetMs }
+    const facts = await retry(attempt, { limits: opening, signal, onLog, wentWellAt: () => openedAt })
     return new HttpSource(options, client, facts, closer)
   } catch (error) {
     closer.abort()

@@ -36,7 +36,7 @@ export const open = (url: string, more: Partial<OpenSourceRequest> = {}): Promis
     policy: loopback,
     hasCheckSum: true,
     ...more,
-    limits: { ...quick, ...more.limits },
+    limits: { ...quick, openBudgetMs: more.limits?.retryBudgetMs ?? quick.retryBudgetMs, ...more.limits },
   })
 
 /** Keeps all that arrives; hands out memory in pieces of `size` bytes. */
