@@ -31,8 +31,7 @@ class Up {
 
   /** Resolves when it serves, or has ended before that. */
   async start(failpoint?: string): Promise<'ready' | 'ended'> {
-    const listen = this.url === '' ? '127.0.0.1:0' : new URL(this.url).host
-    const args = ['--data', this.data, '--listen', listen, '--allow-address', '127.0.0.0/8']
+    const args = ['--data', this.data, '--listen', '127.0.0.1:0', '--allow-address', '127.0.0.0/8']
     const child = spawn(process.execPath, [main, ...args], {
       env: { PATH: process.env['PATH'], ...(failpoint === undefined ? {} : { BYOI_FAILPOINT: failpoint }) },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,65 +1,72 @@
-import type { Worker } from 'node:worker_threads'
 import type { CheckSumType, ImageRequest } from './deploy-image.types.ts'
 import { ImagingError } from './error.ts'
-import type { RingShare } from './pipeline/ring.ts'
-import { startThread } from './pipeline/workers.ts'
+import type { Workers } from './pipeline/workers.ts'
 
-/** Indexes of the shared positions: bytes in the ring (`-total - 1` once the file has ended), bytes hashed, and "tell me when more is". */
-export const COMMITTED = 0
-export const HASHED = 1
-export const WANTED = 2
-
-export interface DigestSetup {
-  ring: RingShare
-  positions: SharedArrayBuffer
-  type: CheckSumType
-}
+/** Bytes of one job: less is not worth a message while more comes, and more would hold up what else the thread does. */
+const LEAST = 512 * 1024
+const MOST = 2 * 1024 * 1024
 
 /**
- * The digest of the bytes as served, taken from the ring by a thread of its own: MD5 and SHA-512 are slower than the
- * network and the disk, and must overlap with both.
+ * The digest of the bytes as served, taken from the ring by one of the threads, so that MD5 and SHA-512, which are slower
+ * than the network and the disk, overlap with both. One job is under way at a time.
  */
 export class Digest {
-  readonly #positions: BigInt64Array
-  readonly #worker: Worker
-  readonly #result: Promise<string>
-
-  /** `onRoom` is called after `wantRoom`, when more has been hashed. */
-  constructor(ring: RingShare, type: CheckSumType, onRoom: () => void) {
-    const positions = new SharedArrayBuffer(3 * 8)
-    this.#positions = new BigInt64Array(positions)
-    this.#worker = startThread('./digest-worker.ts', { ring, positions, type } satisfies DigestSetup)
-    this.#result = new Promise((resolve, reject) => {
-      this.#worker.on('message', (message: string | null) => (message === null ? onRoom() : resolve(message)))
-      this.#worker.on('error', reject)
-    })
-    this.#result.catch(() => undefined) // heard by whoever asks for the result
-  }
-
+  readonly #workers: Workers
+  readonly #type: CheckSumType
+  readonly #onProgress: () => void
+  readonly #onFailure: (error: Error) => void
+  readonly #result = Promise.withResolvers<string>()
+  #committed = 0
+  #ended = false
+  #isBusy = false
   /** How many bytes are hashed, and so are not needed in the ring any more. */
-  get hashed(): number {
-    return Number(Atomics.load(this.#positions, HASHED))
+  hashed = 0
+
+  /** `onProgress` is called whenever `hashed` has grown, `onFailure` with an ImagingError. */
+  constructor(
+    workers: Workers,
+    type: CheckSumType,
+    onProgress: () => void,
+    onFailure: (error: Error) => void,
+  ) {
+    this.#workers = workers
+    this.#type = type
+    this.#onProgress = onProgress
+    this.#onFailure = onFailure
+    this.#result.promise.catch(() => undefined) // heard by whoever asks for the result
   }
 
-  /** Asks for one call of `onRoom`. Read `hashed` after this, not before. */
-  wantRoom(): void {
-    Atomics.store(this.#positions, WANTED, 1n)
+  /** The first `total` bytes are in the ring. `hurry`: what there is must be hashed, however little. */
+  commit(total: number, hurry = false): void {
+    this.#committed = total
+    if (!this.#isBusy && total - this.hashed >= (hurry ? 1 : LEAST)) void this.#hash()
   }
 
-  /** The first `total` bytes are in the ring. */
-  commit(total: number): void {
-    Atomics.store(this.#positions, COMMITTED, BigInt(total))
-    Atomics.notify(this.#positions, COMMITTED)
-  }
-
-  /** The file ended at `total` bytes: gives its digest in lower-case hex. */
+  /** The file ended at `total` bytes: gives its digest in lower-case hex. Rejects with an ImagingError. */
   finish(total: number): Promise<string> {
-    this.commit(-total - 1)
-    return this.#result
+    this.#ended = true
+    this.#committed = total
+    if (!this.#isBusy) void this.#hash()
+    return this.#result.promise
   }
 
-  close(): void {
-    void this.#worker.terminate()
+  async #hash(): Promise<void> {
+    this.#isBusy = true
+    try {
+      do {
+        const to = Math.min(this.#committed, this.hashed + MOST)
+        const last = this.#ended && to === this.#committed
+        const job = { kind: 'digest' as const, type: this.#type, from: this.hashed, to, last }
+        const { digest } = await this.#workers.digest(job)
+        this.hashed = to
+        if (digest !== undefined) return this.#result.resolve(digest)
+        this.#onProgress()
+      } while (this.#ended || this.#committed - this.hashed >= LEAST)
+      this.#isBusy = false
+    } catch (error) {
+      this.#result.reject(error)
+      this.#onFailure(error as Error)
+    }
   }
 }
 

@@ -62,8 +62,13 @@ export async function startPostgres(directory: string, logger: Logger): Promise<
     connection: { host: places.run, user: 'byoi', database: 'postgres' },
     stop: async () => {
       stopping = true
-      await stopPostmaster(places.data, running.pid)
-      await keepRunning
+      let stopped = false
+      const ended = keepRunning.then(() => (stopped = true))
+      // Again, because a start that was under way may end in another postmaster.
+      while (!stopped) {
+        await stopPostmaster(places.data, running.pid)
+        await Promise.race([ended, sleep(50)])
+      }
     },
   }
 }
@@ -182,9 +187,17 @@ async function stopPostmaster(data: string, pid: number): Promise<void> {
   const until = performance.now() + stopMs
   for (let first = true; await isPostmasterOf(pid, data); first = false) {
     // SIGINT is fast shutdown, SIGQUIT immediate: the log is replayed at the next start (PostgreSQL, 18.5).
-    if (first) process.kill(pid, 'SIGINT')
-    else if (performance.now() > until) process.kill(pid, 'SIGQUIT')
+    if (first) signal(pid, 'SIGINT')
+    else if (performance.now() > until) signal(pid, 'SIGQUIT')
     await sleep(10)
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has ended meanwhile.
   }
 }
 

@@ -56,7 +56,12 @@ export class ImageWriter implements ByteSink {
     this.#options = options
     this.#decoder = decoder
     this.#ring = new Ring(options.ring)
-    this.#digest = new Digest(options.ring, options.checkSumType, () => this.#wake())
+    this.#digest = new Digest(
+      options.workers,
+      options.checkSumType,
+      () => this.#wake(),
+      (error) => this.fail(error),
+    )
     this.#channel = options.direct
     this.#restIsZero = options.restIsZero
   }
@@ -96,9 +101,10 @@ export class ImageWriter implements ByteSink {
     this.#take(this.#decoder.finish(this.#position))
     this.#imageEnd = this.#decoder.virtualSize
     this.#ending = true
+    const digest = this.#digest.finish(this.#position)
     this.#dispatch()
     await this.#until(() => this.#isIdle())
-    return this.#digest.finish(this.#position)
+    return digest
   }
 
   /** Makes every wait end in `error`; nothing more is handed out. */
@@ -107,16 +113,12 @@ export class ImageWriter implements ByteSink {
     this.#wake()
   }
 
-  close(): void {
-    this.#digest.close()
-  }
-
   async #reserveLater(): Promise<Buffer> {
     await this.#until(() => {
-      this.#digest.wantRoom()
       if (this.#held.length > 0) return false
       const free = this.#free()
       if (free >= LEAST_OFFER) return true
+      this.#digest.commit(this.#position, true)
       this.#dispatch(true)
       return this.#underWay.size === 0 && !this.#preparing && this.#digest.hashed === this.#position
     })

@@ -1,4 +1,5 @@
 import type { Extent } from '../decode/extent.ts'
+import type { CheckSumType } from '../deploy-image.types.ts'
 import type { ImagingCode } from '../error.ts'
 import type { RingShare } from './ring.ts'
 import type { WrittenShare } from './written-map.ts'
@@ -30,13 +31,21 @@ export type Job =
       extents: Extents
       bytes: Uint8Array | null
     }
+  /** Take the served bytes `from` to before `to` into the digest; `last`: and give it. Always to the same worker. */
+  | { kind: 'digest'; type: CheckSumType; from: number; to: number; last: boolean }
   /** Read back the written blocks of the regions and compare the checksums. */
   | { kind: 'verify'; channel: Channel; from: number; to: number }
   /** Write zeros to the blocks of the regions that were not written, up to `end`. */
   | { kind: 'zero'; channel: Channel; from: number; to: number; end: number }
 
-/** What a worker answers to a job: how many bytes it wrote or read back, or why it could not. */
-export type Answer = { bytes: number } | { failure: { code: ImagingCode; cause: string; remedy: string } }
+/** How many bytes a job wrote, read back or took into the digest; `digest`, in lower-case hex, with the last of those. */
+export interface Done {
+  bytes: number
+  digest?: string
+}
+
+/** What a worker answers to a job, or why it could not be done. */
+export type Answer = Done | { failure: { code: ImagingCode; cause: string; remedy: string } }
 
 /** Decoded bytes after which a job is full; one more extent of at most `LARGEST_CLUSTER` may end in it. */
 export const JOB_BYTES = 2 * 1024 * 1024

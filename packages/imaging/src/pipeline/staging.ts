@@ -10,7 +10,7 @@ import type { RingShare } from './ring.ts'
 import { Workers } from './workers.ts'
 import { BLOCK, shareWritten, WrittenMap } from './written-map.ts'
 
-/** Threads that decode and write: with the digest and the network they fill two cores. */
+/** Threads that hash, decode and write: with the network they fill two cores. */
 const WORKERS = 2
 
 /** With what a reader of the result should know, one sentence each; complete once the image has ended. */
@@ -122,8 +122,7 @@ export class Staging {
   }
 
   /** Returns true when no thread uses the disk any more. */
-  async close(): Promise<boolean> {
-    this.writer.close()
+  close(): Promise<boolean> {
     return this.#workers.close()
   }
 }

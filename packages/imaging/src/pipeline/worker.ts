@@ -1,12 +1,14 @@
+import { createHash, type Hash } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
+import type { Extent } from '../decode/extent.ts'
 import { decodeCluster } from '../decode/inflate.ts'
 import { ImagingError } from '../error.ts'
 import { DiskWriter } from './disk-writer.ts'
 import { ioFailure } from '../disk/io-failure.ts'
-import { type Answer, type Job, SCRATCH, unpackExtents, type WorkerSetup } from './jobs.ts'
+import { type Answer, type Done, type Job, SCRATCH, unpackExtents, type WorkerSetup } from './jobs.ts'
 import { readBack } from './read-back.ts'
 import { pages, Ring } from './ring.ts'
-import { WrittenMap } from './written-map.ts'
+import { BLOCK, WrittenMap } from './written-map.ts'
 
 const PAGE = 4096
 
@@ -19,11 +21,14 @@ const scratch = pages(SCRATCH)
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 parentPort?.on('message', (job: Job) => parentPort?.postMessage(answer(job)))
 
-const DOING = { write: 'writing', verify: 'reading back', zero: 'writing zeros' }
+/** Of the bytes as served; only in the worker that is given them. */
+let hash: Hash | null = null
+
+const DOING = { write: 'writing', digest: 'writing', verify: 'reading back', zero: 'writing zeros' }
 
 function answer(job: Job): Answer {
   try {
-    return { bytes: run(job) }
+    return job.kind === 'digest' ? digest(job) : { bytes: run(job) }
   } catch (error) {
     const { code, cause, remedy } =
       error instanceof ImagingError ? error : ioFailure('WRITE', DOING[job.kind], error)
@@ -31,10 +36,20 @@ function answer(job: Job): Answer {
   }
 }
 
-function run(job: Job): number {
+function run(job: Exclude<Job, { kind: 'digest' }>): number {
   if (job.kind === 'write') return write(job)
   if (job.kind === 'zero') return zero(job)
   return readBack(job.channel, written, job.from, job.to, setup.diskSize, scratch)
+}
+
+function digest({ type, from, to, last }: Job & { kind: 'digest' }): Done {
+  hash ??= createHash(type)
+  for (let at = from; at < to; ) {
+    const piece = ring.piece(at, to - at)
+    hash.update(piece)
+    at += piece.length
+  }
+  return last ? { bytes: to - from, digest: hash.digest('hex') } : { bytes: to - from }
 }
 
 function zero(job: Job & { kind: 'zero' }): number {
@@ -59,11 +74,11 @@ function write(job: Job & { kind: 'write' }): number {
     run = { disk: -1, from: (filled = roundUp(filled, PAGE)) }
   }
   for (const extent of unpackExtents(job.extents)) {
-    const served = job.bytes ? Buffer.from(job.bytes) : ring.read(extent.source, extent.length)
     if (extent.codec === 'copy') {
-      bytes += writer.write(job.channel, extent.disk, served, job.imageEnd)
+      bytes += copy(job, extent)
       continue
     }
+    const served = servedBytes(job, extent)
     if (run.disk + filled - run.from !== extent.disk) flush()
     if (run.disk < 0) run.disk = extent.disk
     decodeCluster(extent.codec, served, scratch.subarray(filled, filled + extent.size), job.clusterSize)
@@ -71,6 +86,21 @@ function write(job: Job & { kind: 'write' }): number {
   }
   flush()
   return bytes
+}
+
+/** In two pieces where the ring wraps at a block of the disk, as it does unless clusters are tiny: that saves a copy. */
+function copy(job: Job & { kind: 'write' }, { source, disk, length }: Extent): number {
+  const toWrap = ring.size - (source % ring.size)
+  if (job.bytes || toWrap >= length || (disk + toWrap) % BLOCK !== 0)
+    return writer.write(job.channel, disk, servedBytes(job, { source, length }), job.imageEnd)
+  return (
+    writer.write(job.channel, disk, ring.piece(source, toWrap), job.imageEnd) +
+    writer.write(job.channel, disk + toWrap, ring.piece(source + toWrap, length - toWrap), job.imageEnd)
+  )
+}
+
+function servedBytes({ bytes }: Job & { kind: 'write' }, extent: Pick<Extent, 'source' | 'length'>): Buffer {
+  return bytes ? Buffer.from(bytes) : ring.read(extent.source, extent.length)
 }
 
 function roundUp(value: number, unit: number): number {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { ImagingError } from '../error.ts'
-import type { Answer, Job, WorkerSetup } from './jobs.ts'
+import type { Answer, Done, Job, WorkerSetup } from './jobs.ts'
 
 /** One job running and one waiting, so that a worker never idles between two. */
 const JOBS_PER_WORKER = 2
@@ -13,7 +13,7 @@ const STALL_MS = 10 * 60_000
 const HANG_MS = 30_000
 
 interface Running {
-  resolve(bytes: number): void
+  resolve(done: Done): void
   reject(error: Error): void
   stall: NodeJS.Timeout
 }
@@ -37,7 +37,7 @@ export class Workers {
   /** Starts `count` threads and waits until all run. */
   static async start(setup: WorkerSetup, count: number): Promise<Workers> {
     const seats = Array.from({ length: count }, () => ({
-      worker: startThread('./worker.ts', setup),
+      worker: startThread(setup),
       running: [],
     }))
     const workers = new Workers(seats)
@@ -55,13 +55,25 @@ export class Workers {
     return this.#seats.length * JOBS_PER_WORKER
   }
 
-  /** Hands a job to the thread with the fewest; returns the bytes that it wrote or read. Rejects with an ImagingError. */
-  run(job: Job): Promise<number> {
+  /**
+   * Hands a job to the thread with the fewest; returns the bytes that it wrote or read. Rejects with an ImagingError.
+   * Among equals the last is taken, since the first has the digest as well.
+   */
+  async run(job: Exclude<Job, { kind: 'digest' }>): Promise<number> {
+    const seat = this.#seats.reduce((best, other) =>
+      other.running.length <= best.running.length ? other : best,
+    )
+    return (await this.#send(seat, job)).bytes
+  }
+
+  /** The digest is one chain, so all of it goes to the first thread, beside what else that does. */
+  digest(job: Job & { kind: 'digest' }): Promise<Done> {
+    return this.#send(this.#seats[0] as Seat, job)
+  }
+
+  #send(seat: Seat, job: Job): Promise<Done> {
     const failure = this.#failure
     if (failure) return Promise.reject(failure)
-    const seat = this.#seats.reduce((best, other) =>
-      other.running.length < best.running.length ? other : best,
-    )
     return new Promise((resolve, reject) => {
       const stall = setTimeout(() => this.fail(stalled()), STALL_MS)
       seat.running.push({ resolve, reject, stall })
@@ -86,7 +98,7 @@ export class Workers {
     seat.worker.on('message', (answer: Answer) => {
       const running = seat.running.shift()
       clearTimeout(running?.stall)
-      if ('bytes' in answer) running?.resolve(answer.bytes)
+      if ('bytes' in answer) running?.resolve(answer)
       else running?.reject(new ImagingError(answer.failure.code, answer.failure))
     })
     seat.worker.on('error', (error) => this.fail(broken(error)))
@@ -104,13 +116,14 @@ export class Workers {
   }
 }
 
-/** A thread with little memory of its own: the bulk lives in the shared buffers. `file` is relative to this one. */
-export function startThread(file: './worker.ts' | './digest-worker.ts', workerData: unknown): Worker {
+/** A thread with little memory of its own: the bulk lives in the shared buffers. */
+function startThread(workerData: WorkerSetup): Worker {
   const resourceLimits = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4 }
-  const options = { workerData, resourceLimits, env: threadEnvironment() }
-  return file === './worker.ts'
-    ? new Worker(new URL('./worker.ts', import.meta.url), options)
-    : new Worker(new URL('./digest-worker.ts', import.meta.url), options)
+  return new Worker(new URL('./worker.ts', import.meta.url), {
+    workerData,
+    resourceLimits,
+    env: threadEnvironment(),
+  })
 }
 
 /**
