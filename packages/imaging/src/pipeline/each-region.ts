@@ -2,6 +2,8 @@ import type { Job } from './jobs.ts'
 import type { Workers } from './workers.ts'
 import type { WrittenMap } from './written-map.ts'
 
+type RegionJob = Job & { kind: 'verify' | 'zero' }
+
 /** Regions of one job: 16 MiB, so that a worker answers often enough to show progress and to be stopped. */
 const REGIONS_PER_JOB = 8
 
@@ -12,11 +14,11 @@ const REGIONS_PER_JOB = 8
 export async function eachRegion(
   workers: Workers,
   written: WrittenMap,
-  jobOf: (from: number, to: number) => Job | null,
+  jobOf: (from: number, to: number) => RegionJob | null,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
   let next = 0
-  const nextJob = (): Job | null => {
+  const nextJob = (): RegionJob | null => {
     while (next < written.regions) {
       const from = next
       next = Math.min(next + REGIONS_PER_JOB, written.regions)

@@ -15,7 +15,6 @@ export class Reporter {
 
   progress(phase: DeployPhase, bytesDone = 0, bytesTotal: number | null = null): void {
     const now = performance.now()
-    if (phase !== this.#phase && process.env.TR) process.stderr.write(phase + ' ' + (performance.now()|0) + '\n')
     if (phase === this.#phase && bytesDone !== bytesTotal && now - this.#lastAt < INTERVAL) return
     this.#phase = phase
     this.#lastAt = now

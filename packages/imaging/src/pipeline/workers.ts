@@ -118,7 +118,7 @@ export class Workers {
 
 /** A thread with little memory of its own: the bulk lives in the shared buffers. */
 function startThread(workerData: WorkerSetup): Worker {
-  const resourceLimits = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4 }
+  const resourceLimits = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 4 }
   return new Worker(new URL('./worker.ts', import.meta.url), {
     workerData,
     resourceLimits,
