@@ -4,15 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiClient } from '../api-client.ts'
 
 const mib = 1024 * 1024
-const pollMs = 250
-const lineMs = 1000
+const pollMs = 200
+const lineMs = 500
 
 /** One line about a deployment that goes on. */
 export function progressLine(view: DeploymentView): string {
+  if (view.phase !== 'write' && view.phase !== 'verify') return view.phase
   const total = view.bytesTotal === null ? '' : ` of ${(view.bytesTotal / mib).toFixed(0)}`
+  const rate = view.bytesPerSecond > 0 ? `, ${(view.bytesPerSecond / mib).toFixed(0)} MiB/s` : ''
   const left = view.secondsLeft === null ? '' : `, ${view.secondsLeft} s left`
-  const bytes = `${(view.bytesDone / mib).toFixed(0)}${total} MiB, ${(view.bytesPerSecond / mib).toFixed(0)} MiB/s`
-  return view.bytesPerSecond > 0 ? `${view.phase}: ${bytes}${left}` : view.phase
+  return `${view.phase}: ${(view.bytesDone / mib).toFixed(0)}${total} MiB${rate}${left}`
 }
 
 /** Waits for the deployment's end. @throws {Error} when nothing changes for `patience` ms or the API refuses. */
