@@ -19,7 +19,11 @@ export async function freshTarget(kind: Target['kind'], folder: string, size: nu
   await writeFile(file, '')
   await truncate(file, size)
   if (kind === 'file') return { kind, path: file, remove: () => rm(file) }
-  const device = (await command('losetup', ['--find', '--show', '--', file])).toString().trim()
+  const attached = command('losetup', ['--find', '--show', '--', file]).catch(async (error: unknown) => {
+    await rm(file)
+    throw error
+  })
+  const device = (await attached).toString().trim()
   const remove = async () => {
     await command('losetup', ['--detach', device])
     await rm(file)

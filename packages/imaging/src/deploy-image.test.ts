@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import {
@@ -96,7 +96,7 @@ for (const format of formats) {
   })
 
   test(`${format.name} arrives on used devices`, {
-    skip: noQemu || needsRoot('losetup', 'blkdiscard'),
+    skip: noQemu || needsRoot('losetup', 'fallocate'),
   }, async () => {
     await using folder = await scratch()
     const { image, raw } = await imageOf(folder.path, format)
@@ -111,6 +111,32 @@ for (const format of formats) {
           tail.every((byte) => byte === 0),
           'old data is left at the end',
         )
+    }
+  })
+}
+
+for (const { name, type, convert } of [
+  { name: 'raw', type: 'raw' as const },
+  { name: 'qcow2', type: 'qcow2' as const, convert: [] },
+  { name: 'qcow2 with clusters of 512 bytes', type: 'qcow2' as const, convert: ['-o', 'cluster_size=512'] },
+  { name: 'zlib qcow2', type: 'qcow2' as const, convert: ['-c'] },
+]) {
+  test(`${name} without holes arrives when it is several times as large as the buffers`, {
+    skip: noQemu,
+  }, async () => {
+    await using folder = await scratch()
+    const raw = join(folder.path, 'raw')
+    const noise = randomBytes(80 * MiB)
+    for (let at = 0; at < noise.length; at += 32_768) noise.fill('text', at, at + 10_000)
+    await writeFile(raw, noise)
+    const image = convert ? join(folder.path, 'image') : raw
+    if (convert) await run('qemu-img', ['convert', '-f', 'raw', '-O', type, ...convert, raw, image])
+    await using ranged = await serve(image)
+    await using plain = await serve(image, { ranges: false })
+    for (const url of [ranged.url, plain.url]) {
+      const disk = join(folder.path, 'disk')
+      await deployImage(options({ url, type }, disk))
+      await assertSame(disk, raw)
     }
   })
 }

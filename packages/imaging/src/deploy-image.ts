@@ -21,7 +21,7 @@ import { planBootAreas } from './table/plan-boot-areas.ts'
 /** The first attempt and two more, for a file that changes while it is served. */
 const ATTEMPTS = 3
 /** Enough to keep digest and writers busy. Tables that come behind the data they place need room to look back as well. */
-const RING_BYTES = 16 * 1024 * 1024
+const RING_BYTES = 12 * 1024 * 1024
 const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 
 /** One call of deployImage, over its attempts. */
