@@ -34,7 +34,7 @@ export async function planBootAreas(input: BootAreasInput): Promise<BootAreas> {
     ...draft,
     configDrive: null,
     table: { kind: 'none', partitions: [] },
-    notes: [...notes, ...table.notes],
+    notes: [...notes, ...table.notes, 'The image has no partition table, so nothing was moved or added.'],
   }
 }
 
