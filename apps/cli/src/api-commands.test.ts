@@ -186,6 +186,20 @@ test('server add sends one disk and the settings of its BMC', async (t) => {
   })
 })
 
+for (const [problems, status, stderr] of [
+  [[], 0, ''],
+  [['The BMC does not answer.'], 1, 'problem: The BMC does not answer.\n'],
+] as const) {
+  test(`server check with ${problems.length} problems ends with status ${status}`, async (t) => {
+    const answer = { power: problems.length === 0 ? 'on' : null, bootDevice: 'network', problems }
+    const { env } = await serve(t, { [`POST /byoi/server/${name}/check`]: () => answer })
+    const stdout = `power:       ${answer.power ?? 'unknown'}\nboot device: network\n`
+    assert.deepEqual(await byoi(['server', 'check', name], env), { status, stdout, stderr })
+    const json = await byoi(['server', 'check', name, '--json'], env)
+    assert.deepEqual([json.status, JSON.parse(json.stdout)], [status, answer])
+  })
+}
+
 test('key create prints an ovh.conf that the next command reads', async (t) => {
   let body: NewKeyBody | undefined
   const { api, env } = await serve(t, {

@@ -1,10 +1,15 @@
+import { randomBytes } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Bmc, createLocalDisk, LocalBmc } from '@byoi/bmc'
+import { type Bmc, BmcError, createLocalDisk, isLocalDisk, LocalBmc } from '@byoi/bmc'
+import { type ServerCheck } from '@byoi/contract'
 import { type ServerRow } from './deployments/workflow-context.ts'
 import { type NewServer } from './http/ports.ts'
 
+type Settings = NewServer['bmc']['settings']
+
 export interface BmcEnvironment {
-  /** Directory that holds a directory of state per file-backed server. */
+  /** Directory in which each file-backed server that is added gets a directory for its state. */
   servers: string
   agentCommand: readonly string[]
   path: string
@@ -15,6 +20,8 @@ interface LocalSettings {
   disk: string
   serial: string
   sectorSize: 512 | 4096
+  /** Directory. Chosen when the server is added, so that all replicas on this machine use the same. */
+  state: string
 }
 
 /** The BMC of a server, by its kind. Settings were checked by `prepareServer` when the server was added. */
@@ -24,18 +31,22 @@ export function openBmc(environment: BmcEnvironment, server: ServerRow): Bmc {
     throw new Error(`The BMC of ${server.service_name} cannot be opened.`)
   }
   return new LocalBmc({
-    // By id: a server that is added again under an old name has nothing of its predecessor.
-    state: join(environment.servers, `${server.service_name}-${server.id}`),
+    state: settings.state,
     agentCommand: environment.agentCommand,
     disk: { path: settings.disk, serial: settings.serial, sectorSize: settings.sectorSize },
     path: environment.path,
   })
 }
 
-/** Makes what a new server needs. Returns one sentence when its settings cannot work, else null. */
-export async function prepareServer(server: NewServer): Promise<string | null> {
+/** Makes what a new server needs. Returns its settings as they are stored, or one sentence when they cannot work. */
+export async function prepareServer(
+  environment: BmcEnvironment,
+  server: NewServer,
+): Promise<Settings | string> {
   if (server.bmc.kind !== 'local') return `There is no BMC of kind ${server.bmc.kind}; byoi knows local.`
-  const settings = localSettings(server.bmc.settings, server.diskGroups)
+  // A name of its own: a server that is added again under an old name has nothing of its predecessor.
+  const state = join(environment.servers, `${server.serviceName}-${randomBytes(6).toString('hex')}`)
+  const settings = localSettings({ ...server.bmc.settings, state }, server.diskGroups)
   if (typeof settings === 'string') return settings
   const disk = server.diskGroups[0]?.disks[0]
   if (disk === undefined) return 'A server needs a disk.'
@@ -44,20 +55,57 @@ export async function prepareServer(server: NewServer): Promise<string | null> {
   }
   try {
     await createLocalDisk(settings.disk, disk.size)
-    return null
+    // Its one true name, by which a second server on the same disk is known.
+    return { ...server.bmc.settings, disk: await realpath(settings.disk), state }
   } catch (error) {
     return (error as Error).message
   }
 }
 
+/** Asks a server's BMC what it can tell. Changes nothing, neither on the server nor in what is known of it. */
+export async function checkServer(
+  environment: BmcEnvironment,
+  server: ServerRow,
+  timeoutMs: number,
+): Promise<ServerCheck> {
+  const bmc = openBmc(environment, server)
+  const problems = new Set<string>()
+  const ask = async <T>(read: (signal: AbortSignal) => Promise<T>): Promise<T | null> => {
+    try {
+      return await read(AbortSignal.timeout(timeoutMs))
+    } catch (error) {
+      problems.add(problemOf(error))
+      return null
+    }
+  }
+  const power = await ask((signal) => bmc.readPower(signal))
+  const bootDevice = await ask((signal) => bmc.readBootDevice(signal))
+  await ask(() => checkDisk(server))
+  await bmc.close()
+  return { power, bootDevice, problems: [...problems] }
+}
+
+async function checkDisk({ bmc_settings, disk_groups }: ServerRow): Promise<void> {
+  const settings = localSettings(bmc_settings, disk_groups)
+  const size = disk_groups[0]?.disks[0]?.size
+  if (typeof settings === 'string' || size === undefined || (await isLocalDisk(settings.disk, size))) return
+  throw new Error(`The disk file ${settings.disk} is not there.`)
+}
+
+/** Sentences of the drivers: they hold nothing secret. */
+function problemOf(error: unknown): string {
+  if (error instanceof BmcError) return `${error.message} ${error.remedy}`
+  return error instanceof Error && error.name === 'TimeoutError'
+    ? 'The BMC did not answer in time. Check its address and its network.'
+    : (error as Error).message
+}
+
 /** A string is the reason why they cannot work. */
-function localSettings(
-  settings: NewServer['bmc']['settings'],
-  diskGroups: NewServer['diskGroups'],
-): LocalSettings | string {
-  const { disk, sectorSize = 512 } = settings
+function localSettings(settings: Settings, diskGroups: NewServer['diskGroups']): LocalSettings | string {
+  const { disk, sectorSize = 512, state } = settings
   const found = diskGroups[0]?.disks[0]
   if (typeof disk !== 'string' || !disk.startsWith('/')) return 'The setting disk must be an absolute path.'
+  if (typeof state !== 'string') return 'The setting state is missing.'
   if (sectorSize !== 512 && sectorSize !== 4096) return 'The setting sectorSize must be 512 or 4096.'
   if (found === undefined || diskGroups.length !== 1 || diskGroups[0]?.disks.length !== 1) {
     return 'A file-backed server has one disk group with one disk.'
@@ -66,5 +114,5 @@ function localSettings(
   if (serial !== found.serial || size !== found.size) {
     return 'The settings serial and size must be those of the disk in the disk group.'
   }
-  return { disk, serial: found.serial, sectorSize }
+  return { disk, serial: found.serial, sectorSize, state }
 }

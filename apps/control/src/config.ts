@@ -70,6 +70,10 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     spool: number
     logLevel: string
   }>()
+  // Not by an argument parser: its complaint would quote the value, which may hold a password.
+  if (options.database !== undefined && !isDatabaseUrl(options.database)) {
+    command.error('error: write --database as postgres://USER@HOST:PORT/DATABASE')
+  }
   return {
     data: resolve(options.data),
     listen: options.listen,
@@ -131,6 +135,9 @@ function parseLoopback(text: string): Address {
   if (!loopback) throw new InvalidArgumentError('Plain HTTP is served on loopback addresses only.')
   return address
 }
+
+const isDatabaseUrl = (text: string): boolean =>
+  URL.canParse(text) && /^postgres(?:ql)?:$/.test(new URL(text).protocol)
 
 function collectUrl(text: string, previous: string[]): string[] {
   const url = URL.canParse(text) ? new URL(text) : null

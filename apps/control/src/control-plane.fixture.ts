@@ -132,13 +132,7 @@ async function addServer(
     .selectAll()
     .where('service_name', '=', name)
     .executeTakeFirstOrThrow()
-  return new TestServer(
-    ports,
-    app,
-    name,
-    join(directory, 'servers', `${name}-${row.id}`),
-    context.openBmc(row),
-  )
+  return new TestServer(ports, app, name, String(row.bmc_settings['state']), context.openBmc(row))
 }
 
 export class TestServer {

@@ -3,7 +3,7 @@ import { type FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import { type Logger } from 'pino'
 import { agentRoutes } from './agents/agent-routes.ts'
-import { type BmcEnvironment, openBmc, prepareServer } from './bmcs.ts'
+import { type BmcEnvironment, checkServer, openBmc, prepareServer } from './bmcs.ts'
 import { type Changes, listenForChanges } from './deployments/changes.ts'
 import { deploymentsPort } from './deployments/deployments-port.ts'
 import { type Jobs, openJobs } from './deployments/jobs.ts'
@@ -13,7 +13,7 @@ import { type WorkflowSettings } from './deployments/settings.ts'
 import { type WorkflowContext } from './deployments/workflow-context.ts'
 import { type Ports } from './http/ports.ts'
 import { type Connection, type Db, migrate, openDatabase } from './store/database.ts'
-import { credentialsPort, keysPort, replaysPort } from './store/keys-port.ts'
+import { checkMasterKey, credentialsPort, keysPort, replaysPort } from './store/keys-port.ts'
 import { type SealingKey } from './store/secrets.ts'
 import { serversPort } from './store/servers-port.ts'
 
@@ -45,6 +45,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     logger.warn({ err: error }, 'a database connection was lost'),
   )
   await migrate(db)
+  await checkMasterKey(db, masterKey)
   const jobs: Jobs = await openJobs(connection, logger)
   const changes: Changes = listenForChanges(connection)
   const context: WorkflowContext = {
@@ -60,7 +61,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     credentials: credentialsPort(db, masterKey),
     replays: replaysPort(db),
     keys: keysPort(db, masterKey),
-    servers: serversPort(db, masterKey, prepareServer),
+    servers: serversPort(db, masterKey, {
+      prepare: (server) => prepareServer(bmcs, server),
+      check: (server) => checkServer(bmcs, server, settings.bmcTimeoutMs),
+    }),
     deployments: deploymentsPort(context, changes),
     health: { ready: () => isReady(db) },
   }

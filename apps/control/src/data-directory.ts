@@ -40,7 +40,8 @@ async function listen(server: Server, name: string, directory: string): Promise<
           taken
             ? 'Stop it first, or give another directory with --data.'
             : 'Give another directory with --data.',
-          cause,
+          // Its text holds the name of the lock, which nobody knows.
+          taken ? undefined : cause,
         ),
       )
     })

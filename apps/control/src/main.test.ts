@@ -66,6 +66,15 @@ class Up {
   }
 }
 
+/** Runs `byoi up` that is expected to end by itself. */
+async function ends(args: string[]): Promise<{ status: number | null; text: string }> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let text = ''
+  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const status = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { status, text }
+}
+
 /** 4 MiB with an MBR, boot code and one active partition, as a BIOS starts it. */
 function bootableImage(): Buffer {
   const image = Buffer.alloc(imageSize)
@@ -134,7 +143,7 @@ describe('byoi up', () => {
   test('is refused a second time on the same data directory', async () => {
     const second = new Up(data)
     assert.equal(await second.start(), 'ended')
-    assert.match(second.stderr, /Another byoi up runs on/)
+    assert.match(second.stderr, /Another byoi up runs on [^\0]* with --data\.\n$/)
   })
 
   /** In the order in which a deployment passes them; the control plane is killed at each, in one deployment. */
@@ -216,20 +225,32 @@ describe('byoi up', () => {
     assert.equal(await readPostmasterFile(join(data, 'postgres', 'data')), null)
   })
 
+  test('says that its database cannot be reached, and ends', async () => {
+    const url = 'postgres://nobody:canary-pw@127.0.0.1:1/x'
+    const args = ['--data', join(data, 'other'), '--listen', '127.0.0.1:0', '--database', url]
+    const { status, text } = await ends(args)
+    assert.equal(status, 1)
+    assert.match(text, /^byoi up: The database cannot be reached\. Check .* \(connect ECONNREFUSED/)
+    assert.ok(!text.includes('canary-pw'))
+  })
+
   const wrong: [string, string[], RegExp][] = [
     ['plain HTTP on an address that others reach', ['--http', '0.0.0.0:0'], /loopback/],
     ['a port that is none', ['--listen', '127.0.0.1:70000'], /HOST:PORT/],
     ['an option that it does not have', ['--nothing'], /unknown option/],
+    [
+      'a database that is none',
+      ['--database', 'mysql://user:canary-pw@host/x'],
+      /^error: write --database as/,
+    ],
     ['addresses of no form', ['--allow-address', 'localhost'], /127\.0\.0\.0\/8/],
   ]
   for (const [what, args, message] of wrong) {
     test(`ends with status 2 on ${what}`, async () => {
-      const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
-      let text = ''
-      child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      const status = await new Promise((resolve) => child.once('close', resolve))
+      const { status, text } = await ends(args)
       assert.equal(status, 2)
       assert.match(text, message)
+      assert.ok(!text.includes('canary-pw'))
     })
   }
 })

@@ -29,53 +29,58 @@ async function up(config: Config): Promise<void> {
   }
   const asked = stopSignal()
   try {
-    const { path: data, release } = await takeDataDirectory(config.data)
-    stops.push(release)
-    const masterKey = await readMasterKey(join(data, 'keys'))
-    const certificates = await readCertificates(join(data, 'tls'), certificateNames(config))
-    const connection = await database(config, data, logger, stops)
-    const controlPlane = await openControlPlane({
-      connection,
-      masterKey,
-      settings: {
-        ...defaultSettings,
-        spoolBytes: config.spoolBytes,
-        addressPolicy: {
-          ...defaultSettings.addressPolicy,
-          allow: config.allowAddresses,
-          allowPrivate: config.allowPrivateAddresses,
-        },
-      },
-      bmcs: {
-        servers: join(data, 'servers'),
-        agentCommand: [process.execPath, agentMain],
-        path: config.path,
-      },
-      logger,
-      caPem: certificates.caPem,
-    })
-    stops.push(controlPlane.stop)
-
-    const http = { ...defaultHttpConfig, publicUrls: config.publicUrls }
-    const { ports, agents } = controlPlane
-    const tls = { key: certificates.key, cert: certificates.cert }
-    const secure = createHttp({ ports, logger, config: { ...http, tls }, plugins: [agents] })
-    await listen(secure, await settledPort(config.listen, data), stops)
-    const plain = config.http === null ? null : createHttp({ ports, logger, config: http })
-    if (plain !== null && config.http !== null) await listen(plain, config.http, stops)
-
-    const url = `https://${urlHost(localHost(config.listen.host))}:${portOf(secure)}`
-    await controlPlane.start(config.publicUrls.find((each) => each.startsWith('https:')) ?? url)
-    await writeOperatorFile(data, controlPlane.db, masterKey, { endpoint: url, ca: certificates.caPem })
-    say(`To trust this control plane: export NODE_EXTRA_CA_CERTS=${join(data, 'tls', 'ca.pem')}`)
-    const plainUrl =
-      plain === null || config.http === null ? '' : ` http://${urlHost(config.http.host)}:${portOf(plain)}`
-    say(`ready ${url}${plainUrl}`)
-    logger.info({ url }, 'serving')
+    await serve(config, logger, stops)
     logger.info({ signal: await asked }, 'stopping')
   } finally {
     await stop()
   }
+}
+
+/** Resolves when all listens. `stops` grows with what was started; the newest is to be stopped first. */
+async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<void>)[]): Promise<void> {
+  const { path: data, release } = await takeDataDirectory(config.data)
+  stops.push(release)
+  const masterKey = await readMasterKey(join(data, 'keys'))
+  const certificates = await readCertificates(join(data, 'tls'), certificateNames(config))
+  const connection = await database(config, data, logger, stops)
+  const controlPlane = await openControlPlane({
+    connection,
+    masterKey,
+    settings: {
+      ...defaultSettings,
+      spoolBytes: config.spoolBytes,
+      addressPolicy: {
+        ...defaultSettings.addressPolicy,
+        allow: config.allowAddresses,
+        allowPrivate: config.allowPrivateAddresses,
+      },
+    },
+    bmcs: {
+      servers: join(data, 'servers'),
+      agentCommand: [process.execPath, agentMain],
+      path: config.path,
+    },
+    logger,
+    caPem: certificates.caPem,
+  })
+  stops.push(controlPlane.stop)
+
+  const http = { ...defaultHttpConfig, publicUrls: config.publicUrls }
+  const { ports, agents } = controlPlane
+  const tls = { key: certificates.key, cert: certificates.cert }
+  const secure = createHttp({ ports, logger, config: { ...http, tls }, plugins: [agents] })
+  await listen(secure, await settledPort(config.listen, data), stops)
+  const plain = config.http === null ? null : createHttp({ ports, logger, config: http })
+  if (plain !== null && config.http !== null) await listen(plain, config.http, stops)
+
+  const url = `https://${urlHost(localHost(config.listen.host))}:${portOf(secure)}`
+  await controlPlane.start(config.publicUrls.find((each) => each.startsWith('https:')) ?? url)
+  await writeOperatorFile(data, controlPlane.db, masterKey, { endpoint: url, ca: certificates.caPem })
+  say(`To trust this control plane: export NODE_EXTRA_CA_CERTS=${join(data, 'tls', 'ca.pem')}`)
+  const plainUrl =
+    plain === null || config.http === null ? '' : ` http://${urlHost(config.http.host)}:${portOf(plain)}`
+  say(`ready ${url}${plainUrl}`)
+  logger.info({ url }, 'serving')
 }
 
 async function database(

@@ -8,6 +8,7 @@ import {
   type NewKeyBody,
   type NewServerBody,
   type ServerAnswer,
+  type ServerCheck,
 } from './operator-api.ts'
 import { type ByoiStatus, type DedicatedServer } from './ovh-models.ts'
 import { ApiError, type Call, type ClientOptions, send } from './signed-request.ts'
@@ -113,6 +114,11 @@ export class ByoiClient {
 
   showServer(serviceName: string): Promise<ServerAnswer> {
     return this.get(`/byoi/server/${encodeURIComponent(serviceName)}`)
+  }
+
+  /** Asks the server's BMC; changes nothing. */
+  checkServer(serviceName: string): Promise<ServerCheck> {
+    return this.post(`/byoi/server/${encodeURIComponent(serviceName)}/check`)
   }
 
   async removeServer(serviceName: string): Promise<void> {

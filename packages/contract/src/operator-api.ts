@@ -79,6 +79,14 @@ export interface ServerAnswer {
   bmc: { kind: string; settings: Record<string, string | number | boolean> }
 }
 
+/** Answer of `POST /byoi/server/{serviceName}/check`: what its BMC tells now. null: it could not be read. */
+export interface ServerCheck {
+  power: 'on' | 'off' | null
+  bootDevice: 'disk' | 'network' | 'rescue' | null
+  /** One sentence or two each; empty: the server can be deployed to. */
+  problems: string[]
+}
+
 /** Body of `POST /byoi/key`. `path` of a rule: see `isRulePath`. */
 export const NewKeyBody = Type.Object(
   {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { NewServerBody, ServerAnswer } from '@byoi/contract'
 import { type Command, Option } from 'commander'
 import { type ApiOptions, connect, withApi } from '../api-options.ts'
-import type { Context } from '../context.ts'
+import { CommandFailed, type Context } from '../context.ts'
 import { parseSize } from '../parse-size.ts'
 import { printJson, printTable } from '../print.ts'
 import { bytesText } from '../progress-line.ts'
@@ -48,6 +48,13 @@ export function addServer(program: Command, context: Context): void {
     .option('--json', 'print it as JSON')
   withApi(show, '--url').action((name: string, options: ListOptions) => showOne(name, options, context))
 
+  const check = server
+    .command('check')
+    .description("ask a server's BMC for power and boot device; changes nothing, exit status 1 on problems")
+    .argument('<name>')
+    .option('--json', 'print what it said as JSON')
+  withApi(check, '--url').action((name: string, options: ListOptions) => checkOne(name, options, context))
+
   const remove = server.command('remove').description('remove a server; its disk is kept').argument('<name>')
   withApi(remove, '--url').action(async (name: string, options: ApiOptions) => {
     await connect(options, context).removeServer(name)
@@ -90,6 +97,17 @@ async function showOne(name: string, options: ListOptions, context: Context): Pr
   const server = await connect(options, context).showServer(name)
   if (options.json) return printJson(server, context)
   for (const [label, value] of factsOf(server)) context.stdout.write(`${`${label}:`.padEnd(12)} ${value}\n`)
+}
+
+async function checkOne(name: string, options: ListOptions, context: Context): Promise<void> {
+  const { power, bootDevice, problems } = await connect(options, context).checkServer(name)
+  if (options.json) printJson({ power, bootDevice, problems }, context)
+  else {
+    context.stdout.write(`power:       ${power ?? 'unknown'}\n`)
+    context.stdout.write(`boot device: ${bootDevice ?? 'unknown'}\n`)
+    for (const problem of problems) context.stderr.write(`problem: ${problem}\n`)
+  }
+  if (problems.length > 0) throw new CommandFailed(name)
 }
 
 const factsOf = (server: ServerAnswer): [string, string][] => [

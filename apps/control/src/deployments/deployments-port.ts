@@ -36,11 +36,11 @@ export function deploymentsPort(context: WorkflowContext, changes: Changes): Dep
           .where('server.service_name', '=', serviceName)
           .$if(account !== null, (query) => query.where('deployment.account', '=', account ?? ''))
           .where('deployment.kind', '=', 'deploy')
-          .where('deployment.forgotten', '=', false)
           .orderBy('deployment.created_at', 'desc')
           .limit(1)
           .executeTakeFirst()
-        return row === undefined ? null : deploymentView(row)
+        // What came before a forgotten one no longer says what is on the disk.
+        return row === undefined || row.forgotten ? null : deploymentView(row)
       }),
 
     byId: (account, id) =>
@@ -166,12 +166,11 @@ async function forget(
       .selectAll()
       .where('server_id', '=', server.id)
       .where('kind', '=', 'deploy')
-      .where('forgotten', '=', false)
       .orderBy('created_at', 'desc')
       .limit(1)
       .forUpdate()
       .executeTakeFirst()
-    if (row === undefined) return { kind: 'none' } as const
+    if (row === undefined || row.forgotten) return { kind: 'none' } as const
     if (row.state === 'cancelled' || row.cancel_at !== null) return { kind: 'accepted' } as const
     if (row.state === 'open' && row.phase === 'publish') await cancelAfterPublish(context, trx, row, by)
     else await cancelNow(context, trx, row, callerName(by))

@@ -145,6 +145,23 @@ describe('a deployment', { concurrency: 6 }, () => {
     await finish(server, second)
   })
 
+  test('shows no rate of an agent that is silent', async () => {
+    const server = await bench.addServer()
+    await server.start()
+    const agent = await joined(server)
+    await agent.report(progress('write'))
+    assert.equal((await server.current())?.bytesPerSecond, 1024)
+    const view = await eventually('no rate', async () => {
+      const found = await server.current()
+      return found?.bytesPerSecond === 0 ? found : null
+    })
+    assert.deepEqual([view.phase, view.secondsLeft, view.bytesDone], ['write', null, 1024])
+    await eventually('the rate of one that is heard again', async () => {
+      await agent.report(progress('write', 2048))
+      return (await server.current())?.bytesPerSecond === 1024
+    })
+  })
+
   test('ends in an error when the agent is lost three times without having written', async () => {
     const server = await bench.addServer()
     await server.start()
@@ -272,6 +289,20 @@ describe('a deployment', { concurrency: 6 }, () => {
     await server.forget()
     await rescued(server, agent.epoch)
     assert.equal((await bench.ports.servers.find(account, server.name))?.ownImage, false)
+  })
+
+  test('forgotten takes the ones before it along: they no longer say what is on the disk', async () => {
+    const server = await bench.addServer()
+    await server.start()
+    const agent = await joined(server)
+    await finish(server, agent)
+    await server.start()
+    const second = await joined(server, agent.epoch)
+    await server.forget()
+    await rescued(server, second.epoch)
+    assert.equal(await server.current(), null)
+    const { kind } = await bench.ports.deployments.forget(account, server.name, caller)
+    assert.equal(kind, 'none')
   })
 
   describe('whose BMC', () => {

@@ -164,6 +164,10 @@ export function memoryPorts(): MemoryPorts {
         const server = [...ports.owned.values()].find((one) => one.serviceName === serviceName)
         return server === undefined ? null : withBmc(server)
       },
+      async check(serviceName) {
+        const known = [...ports.owned.values()].some((one) => one.serviceName === serviceName)
+        return known ? { power: 'on', bootDevice: 'disk', problems: [] } : null
+      },
       async remove(serviceName) {
         const server = [...ports.owned.values()].find((one) => one.serviceName === serviceName)
         if (server === undefined) return { kind: 'none' }

@@ -8,6 +8,7 @@ import {
   NewKeyBody,
   NewServerBody,
   type ServerAnswer,
+  type ServerCheck,
   Secret,
 } from '@byoi/contract'
 import { type FastifyInstance } from 'fastify'
@@ -46,6 +47,13 @@ function serverRoutes(api: FastifyInstance, { servers }: Ports): void {
     const server = await servers.show(request.params.serviceName)
     if (server === null) throw notFoundServer(request.params.serviceName)
     return server
+  })
+
+  api.post<ByName>('/byoi/server/:serviceName/check', { config }, async (request): Promise<ServerCheck> => {
+    const { serviceName } = request.params
+    const found = await servers.check(serviceName)
+    if (found === null) throw notFoundServer(serviceName)
+    return found
   })
 
   api.delete<ByName>('/byoi/server/:serviceName', { config }, async (request, reply) => {

@@ -5,6 +5,7 @@ import {
   type DiskFacts,
   type HoldDecision,
   type Secret,
+  type ServerCheck,
 } from '@byoi/contract'
 
 /**
@@ -142,6 +143,8 @@ export interface Servers {
   /** Of all accounts, in alphabetical order; for operators. */
   listAll(): Promise<ServerDetail[]>
   show(serviceName: string): Promise<ServerDetail | null>
+  /** What the server's BMC tells now; nothing is changed. null: there is no such server. */
+  check(serviceName: string): Promise<ServerCheck | null>
   /** `busy`: a deployment is open. */
   remove(
     serviceName: string,

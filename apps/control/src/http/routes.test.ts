@@ -291,6 +291,8 @@ test('an operator adds, lists, shows and removes servers', async (t) => {
     [name, 'ns7.example.test'],
   )
   assert.equal((await operator.showServer(name)).bmc.kind, 'simulated')
+  assert.deepEqual(await operator.checkServer(name), { power: 'on', bootDevice: 'disk', problems: [] })
+  await assert.rejects(operator.checkServer('nobody'), status(404))
   api.ports.views.set(name, view('d-1', name))
   await assert.rejects(operator.removeServer(name), status(409))
   await operator.removeServer('ns7.example.test')
@@ -343,6 +345,7 @@ for (const [method, path] of [
   ['POST', '/byoi/server'],
   ['GET', `/byoi/server/${name}`],
   ['DELETE', `/byoi/server/${name}`],
+  ['POST', `/byoi/server/${name}/check`],
   ['GET', '/byoi/key'],
   ['POST', '/byoi/key'],
   ['DELETE', '/byoi/key/app'],

@@ -44,7 +44,13 @@ export function openDatabase(connection: Connection, onLost: (error: Error) => v
 
 /** Brings the tables up to this release. Several replicas may do it at once. Throws `StartError`. */
 export async function migrate(db: Db): Promise<void> {
-  const { rows } = await sqlVersion(db)
+  const { rows } = await sqlVersion(db).catch((cause: unknown) => {
+    throw new StartError(
+      'The database cannot be reached.',
+      'Check that it runs, and address, user and database of --database.',
+      cause,
+    )
+  })
   const version = Math.floor(Number(rows[0]?.version) / 10_000)
   if (version < oldestRelease) {
     throw new StartError(`PostgreSQL ${version} is too old.`, `Use PostgreSQL ${oldestRelease} or newer.`)

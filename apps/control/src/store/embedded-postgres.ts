@@ -62,13 +62,11 @@ export async function startPostgres(directory: string, logger: Logger): Promise<
     connection: { host: places.run, user: 'byoi', database: 'postgres' },
     stop: async () => {
       stopping = true
-      let stopped = false
-      const ended = keepRunning.then(() => (stopped = true))
+      const ended = keepRunning.then(() => true)
       // Again, because a start that was under way may end in another postmaster.
-      while (!stopped) {
+      do {
         await stopPostmaster(places.data, running.pid)
-        await Promise.race([ended, sleep(50)])
-      }
+      } while (!(await Promise.race([ended, sleep(50, false)])))
     },
   }
 }

@@ -10,12 +10,36 @@ import {
   type NewKey,
   type Replays,
 } from '../http/ports.ts'
+import { StartError } from '../start-error.ts'
 import { appendAudit, callerName } from './audit.ts'
 import { answering, type Db, type Trx } from './database.ts'
 import { type Database } from './schema.ts'
 import { type SealingKey } from './secrets.ts'
 
 type CredentialRow = Selectable<Database['credential']> & { application_key: string; now: Date }
+
+/**
+ * The database holds what is sealed by the master key of its first start, so every replica must have that one. Throws
+ * `StartError`.
+ */
+export async function checkMasterKey(db: Db, masterKey: SealingKey): Promise<void> {
+  const first = await db
+    .selectFrom('application')
+    .select(['application_key', 'application_secret'])
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst()
+  if (first === undefined) return
+  try {
+    masterKey.open(first.application_secret, applicationPurpose(first.application_key))
+  } catch (cause) {
+    throw new StartError(
+      'This database was made with another master key than the one in the data directory.',
+      "Copy keys/master.key from the data directory that made it, or from another replica's; see docs/operations.md.",
+      cause,
+    )
+  }
+}
 
 const applicationPurpose = (applicationKey: string) => `application ${applicationKey} secret`
 /** The consumer key is 32 random characters, so a plain hash cannot be guessed back. */

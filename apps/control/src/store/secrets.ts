@@ -73,8 +73,9 @@ export async function readMasterKey(directory: string): Promise<SealingKey> {
 
 /** Appears whole or not at all, is on disk before it is used, and never replaces a key that is there. */
 async function createKeyFile(path: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.new`
-  const file = await open(temporary, 'w', 0o600)
+  // A name of its own, also within this process: what was linked already must not be opened for writing again.
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.new`
+  const file = await open(temporary, 'wx', 0o600)
   try {
     await file.writeFile(randomBytes(keyBytes))
     await file.sync()

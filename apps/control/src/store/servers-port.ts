@@ -1,7 +1,8 @@
+import { type ServerCheck } from '@byoi/contract'
 import { type Selectable, sql } from 'kysely'
 import { type NewServer, type Server, type ServerDetail, type Servers } from '../http/ports.ts'
 import { appendAudit, callerName } from './audit.ts'
-import { answering, type Db } from './database.ts'
+import { answering, type Db, type Trx } from './database.ts'
 import { ensureAccount } from './keys-port.ts'
 import { type Database } from './schema.ts'
 import { type SealingKey } from './secrets.ts'
@@ -10,14 +11,14 @@ type ServerRow = Selectable<Database['server']>
 
 export const bmcPasswordPurpose = (serviceName: string): string => `server ${serviceName} bmc password`
 
-/**
- * `prepare` makes what the server's kind needs (a file-backed disk) and tells in one sentence why it cannot; null: it is ready.
- */
-export function serversPort(
-  db: Db,
-  masterKey: SealingKey,
-  prepare: (server: NewServer) => Promise<string | null>,
-): Servers {
+/** What depends on the kind of a server's BMC. */
+export interface ServerKinds {
+  /** Makes what the server needs (a file-backed disk). Returns the settings to store, or in one sentence why it cannot. */
+  prepare(server: NewServer): Promise<NewServer['bmc']['settings'] | string>
+  check(server: ServerRow): Promise<ServerCheck>
+}
+
+export function serversPort(db: Db, masterKey: SealingKey, kinds: ServerKinds): Servers {
   const find = async (serviceName: string) =>
     await db.selectFrom('server').selectAll().where('service_name', '=', serviceName).executeTakeFirst()
 
@@ -47,9 +48,10 @@ export function serversPort(
     add: (server, by) =>
       answering(async () => {
         if ((await find(server.serviceName)) !== undefined) return { kind: 'exists' }
-        const reason = await prepare(server)
-        if (reason !== null) return { kind: 'refused', reason }
-        return (await insert(db, masterKey, server, callerName(by))) ? { kind: 'added' } : { kind: 'exists' }
+        const settings = await kinds.prepare(server)
+        if (typeof settings === 'string') return { kind: 'refused', reason: settings }
+        const prepared = { ...server, bmc: { ...server.bmc, settings } }
+        return await insert(db, masterKey, prepared, callerName(by))
       }),
 
     listAll: () =>
@@ -68,14 +70,31 @@ export function serversPort(
         return row === undefined ? null : detailOf(row)
       }),
 
+    check: async (serviceName) => {
+      const row = await answering(() => find(serviceName))
+      return row === undefined ? null : await kinds.check(row)
+    },
+
     remove: (serviceName, by) => answering(() => remove(db, serviceName, callerName(by))),
   }
 }
 
-async function insert(db: Db, masterKey: SealingKey, server: NewServer, actor: string): Promise<boolean> {
+async function insert(
+  db: Db,
+  masterKey: SealingKey,
+  server: NewServer,
+  actor: string,
+): ReturnType<Servers['add']> {
   const { serviceName, account, boot, bmc, diskGroups } = server
   return await db.transaction().execute(async (trx) => {
     await ensureAccount(trx, account)
+    const other = await ownerOfDisk(trx, bmc.settings)
+    if (other !== undefined) {
+      return {
+        kind: 'refused',
+        reason: `The disk ${bmc.settings['disk']} is that of server ${other}.`,
+      } as const
+    }
     const row = await trx
       .insertInto('server')
       .values({
@@ -94,10 +113,23 @@ async function insert(db: Db, masterKey: SealingKey, server: NewServer, actor: s
       .onConflict((conflict) => conflict.column('service_name').doNothing())
       .returning('id')
       .executeTakeFirst()
-    if (row === undefined) return false
+    if (row === undefined) return { kind: 'exists' } as const
     await appendAudit(trx, { actor, action: 'server.add', serviceName, detail: { account, bmc: bmc.kind } })
-    return true
+    return { kind: 'added' } as const
   })
+}
+
+/** The server that has this disk already: two on one disk would each write what the other has verified. */
+async function ownerOfDisk(trx: Trx, { disk }: NewServer['bmc']['settings']): Promise<string | undefined> {
+  if (disk === undefined) return undefined
+  // Held to the end of the transaction: of two that add the same disk at once, the second sees the first.
+  await sql`lock table server in share row exclusive mode`.execute(trx)
+  const found = await trx
+    .selectFrom('server')
+    .select('service_name')
+    .where(sql<boolean>`bmc_settings ->> 'disk' = ${String(disk)}`)
+    .executeTakeFirst()
+  return found?.service_name
 }
 
 /** The history of its deployments stays. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -10,6 +10,7 @@ import { account, type Bench, caller, openBench } from '../control-plane.fixture
 import { StartError } from '../start-error.ts'
 import { startPostgres } from './embedded-postgres.ts'
 import { migrate } from './database.ts'
+import { checkMasterKey } from './keys-port.ts'
 import { readMasterKey, SealingKey } from './secrets.ts'
 
 const logger = pino({ level: 'fatal' })
@@ -179,6 +180,61 @@ describe('the store', () => {
     const other = await bench.addServer()
     assert.deepEqual(await servers.remove(other.name, caller), { kind: 'removed' })
     assert.deepEqual(await servers.remove(other.name, caller), { kind: 'none' })
+  })
+
+  test('is refused with another master key than the one it was made with', async () => {
+    const rules = [{ method: 'GET' as const, path: '/*' }]
+    await bench.ports.keys.create(
+      { account, operator: false, rules, description: '', expiresInMs: null },
+      caller,
+    )
+    await checkMasterKey(bench.db, bench.context.masterKey)
+    await assert.rejects(checkMasterKey(bench.db, SealingKey.generate()), StartError)
+  })
+
+  test('gives a disk to one server only, by whatever name it is called', async () => {
+    const { servers } = bench.ports
+    const alias = join(bench.directory, 'alias.disk')
+    const target = join(bench.directory, 'shared.disk')
+    await writeFile(target, Buffer.alloc(4096))
+    await symlink(target, alias)
+    const add = async (serviceName: string, disk: string) =>
+      await servers.add(
+        {
+          serviceName,
+          account,
+          boot: 'uefi',
+          diskGroups: [
+            { diskGroupId: 1, description: '', size: 4096, disks: [{ serial: 'a', wwn: null, size: 4096 }] },
+          ],
+          bmc: { kind: 'local', settings: { disk }, password: null },
+        },
+        caller,
+      )
+    const names = ['one.example', 'two.example', 'three.example']
+    const added = await Promise.all(names.map((name, at) => add(name, at === 1 ? alias : target)))
+    assert.equal(added.filter(({ kind }) => kind === 'added').length, 1)
+    for (const each of added.filter(({ kind }) => kind !== 'added')) {
+      assert.match(each.kind === 'refused' ? each.reason : '', /is that of server (one|two|three)\.example/)
+    }
+  })
+
+  test('checks a server: what its BMC says, and what is wrong with its disk', async () => {
+    const { servers } = bench.ports
+    const server = await bench.addServer()
+    const good = { power: 'off', bootDevice: 'disk', problems: [] }
+    assert.deepEqual(await servers.check(server.name), good)
+    await rm(join(bench.directory, `${server.name}.disk`))
+    const { problems, ...rest } = (await servers.check(server.name)) ?? { problems: [] }
+    assert.deepEqual(rest, { power: 'off', bootDevice: 'disk' })
+    assert.match(problems.join(), /^The disk file .* is not there\.$/)
+    await mkdir(join(bench.directory, 'servers'), { recursive: true })
+    await writeFile(server.state, 'no directory')
+    const broken = await servers.check(server.name)
+    assert.deepEqual([broken?.power, broken?.bootDevice], [null, null])
+    assert.match(broken?.problems[0] ?? '', /state of the file-backed server cannot be used/)
+    await rm(server.state)
+    assert.equal(await servers.check('nobody'), null)
   })
 
   test('refuses a server whose settings cannot work, in one sentence', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { link, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -127,4 +127,6 @@ test('a disk is made once, sparse, and one of another size is left alone', async
   await assert.rejects(createLocalDisk(path, 1 << 20), /exists and has 1073741824 bytes, not 1048576/)
   assert.equal((await stat(path)).size, 1 << 30)
   await assert.rejects(createLocalDisk(directory, 1), /not a regular file/)
+  await link(path, join(directory, 'same'))
+  await assert.rejects(createLocalDisk(path, 1 << 30), /hard links/)
 })

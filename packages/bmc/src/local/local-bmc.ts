@@ -6,7 +6,7 @@ import { type Bmc, BmcError, type BootDevice, type PowerState } from '../bmc.ts'
 import { writeDurably } from './durable-file.ts'
 import { isAlive, type ProcessRecord, recordOf } from './process-record.ts'
 
-export { createLocalDisk } from './local-disk.ts'
+export { createLocalDisk, isLocalDisk } from './local-disk.ts'
 
 export interface LocalBmcOptions {
   /** Directory of this server's state: boot device, medium, power record, the agent's log. Made when missing. */

@@ -1,5 +1,6 @@
 import { failing, restart } from '../outcomes.ts'
-import { command, type Step } from '../step.ts'
+import { command, type Step, type StepContext } from '../step.ts'
+import { type Change } from '../transition.ts'
 import { pollMs } from './power-on.ts'
 
 /**
@@ -12,10 +13,17 @@ export const agentWorks: Step = async (step) => {
   if (silentMs < pollMs(step)) return { wait: pollMs(step) - silentMs }
   const power = await command(step, 'read-power', (signal) => step.bmc.readPower(signal))
   if (power === 'off') return restart(step, row, 'joined')
-  if (silentMs < settings.lostAgentMs) return { wait: pollMs(step) }
+  if (silentMs < settings.lostAgentMs) return row.bytes_per_second > 0 ? silent(step) : { wait: pollMs(step) }
   return failing(row, {
     code: 'TIMEOUT',
     cause: `The agent was not heard for ${Math.floor(silentMs / 60_000)} minutes, and the server is on.`,
     remedy: "Check the network between the server and the control plane, and the server's console.",
   })
 }
+
+/** A rate of which nothing has been heard any more is not shown as if it were now. */
+const silent = (step: StepContext): Change => ({
+  set: { bytes_per_second: 0, seconds_left: null },
+  look: pollMs(step),
+  action: 'agent.silent',
+})
