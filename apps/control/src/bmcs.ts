@@ -12,7 +12,8 @@ export interface BmcEnvironment {
   /** Directory in which each file-backed server that is added gets a directory for its state. */
   servers: string
   agentCommand: readonly string[]
-  path: string
+  /** All of the environment that agents on this machine get. */
+  agentEnvironment: Record<string, string>
 }
 
 /** What a file-backed server needs to know of its disk. */
@@ -34,7 +35,7 @@ export function openBmc(environment: BmcEnvironment, server: ServerRow): Bmc {
     state: settings.state,
     agentCommand: environment.agentCommand,
     disk: { path: settings.disk, serial: settings.serial, sectorSize: settings.sectorSize },
-    path: environment.path,
+    environment: environment.agentEnvironment,
   })
 }
 

@@ -17,7 +17,8 @@ export interface Config {
   /** Bytes. */
   spoolBytes: number
   logLevel: string
-  path: string
+  /** All of the environment that agents on this machine get: PATH, and where compiled sources are kept. */
+  agentEnvironment: Record<string, string>
   failpoint: string | null
 }
 
@@ -84,7 +85,10 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     allowPrivateAddresses: options.allowPrivateAddresses ?? true,
     spoolBytes: options.spool,
     logLevel: options.logLevel,
-    path: env['PATH'] ?? '/usr/bin:/bin',
+    agentEnvironment: {
+      PATH: env['PATH'] ?? '/usr/bin:/bin',
+      ...(env['NODE_COMPILE_CACHE'] === undefined ? {} : { NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] }),
+    },
     failpoint: env['BYOI_FAILPOINT'] ?? null,
   }
 }

@@ -80,7 +80,11 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
       cancelWaitMs: 1500,
       ...settings,
     },
-    bmcs: { servers: join(directory, 'servers'), agentCommand: idleAgent, path: '/usr/bin:/bin' },
+    bmcs: {
+      servers: join(directory, 'servers'),
+      agentCommand: idleAgent,
+      agentEnvironment: { PATH: '/usr/bin:/bin' },
+    },
     logger,
     caPem: 'CA',
   })

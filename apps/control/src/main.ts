@@ -57,8 +57,9 @@ async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<
     },
     bmcs: {
       servers: join(data, 'servers'),
-      agentCommand: [process.execPath, agentMain],
-      path: config.path,
+      // Young garbage of 16 MiB and more buys an agent no speed.
+      agentCommand: [process.execPath, '--max-semi-space-size=1', agentMain],
+      agentEnvironment: config.agentEnvironment,
     },
     logger,
     caPem: certificates.caPem,

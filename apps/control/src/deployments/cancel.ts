@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { appendAudit } from '../store/audit.ts'
 import { type Trx } from '../store/database.ts'
-import { type Evidence } from '../store/schema.ts'
 import { noSecrets, seal, unseal, wiped } from './deployment-secrets.ts'
 import { diskWithoutAgent, noAttempts } from './outcomes.ts'
 import { changeChannel, databaseTime, transition } from './transition.ts'
@@ -51,12 +50,6 @@ async function openRescue(
 ): Promise<void> {
   const id = randomUUID()
   const now = await databaseTime(trx)
-  const { powerTouched, bootWas } = row.evidence
-  const wasOpen = row.state === 'open' || row.state === 'hold'
-  const evidence: Evidence =
-    wasOpen && powerTouched !== true
-      ? { leavePower: true, ...(bootWas === undefined ? {} : { bootWas }) }
-      : {}
   await trx
     .insertInto('deployment')
     .values({
@@ -70,7 +63,7 @@ async function openRescue(
       epoch: 0,
       request: JSON.stringify(null),
       ...seal(context.masterKey, id, { ...noSecrets, rescueSshKey: sshKey }),
-      evidence: JSON.stringify(evidence),
+      evidence: JSON.stringify({}),
       attempts: JSON.stringify(noAttempts),
       steps: JSON.stringify([{ phase: 'accept', epoch: 0, startedAt: now.toISOString(), endedAt: null }]),
       notes: JSON.stringify([]),

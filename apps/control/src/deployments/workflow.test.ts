@@ -347,28 +347,24 @@ describe('a deployment', { concurrency: 6 }, () => {
       assert.equal((await deployments.resolveHold(id, 'continue', caller)).kind, 'not-held')
     })
 
-    test('cannot set the boot device is cancelled without a power action', async () => {
+    test('cannot set the boot device is cancelled into rescue like any other', async () => {
       const server = await bench.addServer()
       let broken = true
       const { bmc } = server
-      const powers: string[] = []
       const heal = withFaults(server, {
         setBootDevice: async (to, signal) => {
           if (broken) await fails('refused')()
           await bmc.setBootDevice(to, signal)
-        },
-        setPower: async (to) => {
-          powers.push(to)
         },
       })
       const id = await server.start()
       await eventually('a failed try', async () => (await rowOf(id)).tries > 0)
       broken = false
       await server.forget()
-      await eventually('the cancel to end', async () => (await server.current()) === null)
+      await rescued(server, 0)
       heal()
-      assert.deepEqual(powers, [])
-      assert.equal(await server.bootDevice(), 'disk')
+      assert.equal(await server.bootDevice(), 'rescue')
+      assert.equal(await server.current(), null)
     })
   })
 

@@ -92,8 +92,6 @@ export interface Evidence {
   powerTouched?: boolean
   /** The boot device before this deployment set it. */
   bootWas?: 'disk' | 'network' | 'rescue'
-  /** A rescue for a deployment that never touched the power: the boot device is put back, nothing else. */
-  leavePower?: boolean
   /** The agent of this epoch has got its permit. */
   permit?: number
 }

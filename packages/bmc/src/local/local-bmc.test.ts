@@ -19,7 +19,7 @@ async function localBmc(t: TestContext, command: readonly string[] = agentComman
     state,
     agentCommand: command,
     disk: { path: '/disk', serial: 'serial1', sectorSize: 4096 },
-    path: '/usr/bin:/bin',
+    environment: { PATH: '/usr/bin:/bin' },
   })
   t.after(async () => {
     await bmc.setPower('off', signal)
@@ -57,7 +57,7 @@ for (const device of ['network', 'rescue'] as const) {
   })
 }
 
-test('the agent is told its medium, disk, serial and sectors, and nothing of the environment', async (t) => {
+test('the agent is told its medium, disk, serial and sectors, and no other environment than it was given', async (t) => {
   process.env['BYOI_TEST_CANARY'] = 'canary-1f'
   t.after(() => delete process.env['BYOI_TEST_CANARY'])
   const { bmc, state } = await localBmc(t, ['/bin/sh', '-c', 'env; echo "$@"', 'agent'])

@@ -14,8 +14,8 @@ export interface LocalBmcOptions {
   /** The program that a start from network or rescue runs, with its first arguments, e.g. `[node, agent/main.ts]`. */
   agentCommand: readonly string[]
   disk: { path: string; serial: string; sectorSize: 512 | 4096 }
-  /** PATH for the agent; nothing else of the environment reaches it. */
-  path: string
+  /** All of the environment that the agent gets. */
+  environment: Record<string, string>
 }
 
 /** `agent`: a process is the running server. `disk`: on, from its disk, without a processor of its own to run it. */
@@ -82,7 +82,7 @@ export class LocalBmc implements Bmc {
         remedy: 'Insert the boot medium before the server is turned on.',
       })
     }
-    const { agentCommand, disk, path } = this.#options
+    const { agentCommand, disk, environment } = this.#options
     const [program = '', ...first] = agentCommand
     const args = ['--boot-medium', medium, '--disk', disk.path, '--disk-serial', disk.serial]
     const log = await open(this.#file('agent.log'), 'a', 0o600)
@@ -90,7 +90,7 @@ export class LocalBmc implements Bmc {
       const child = spawn(program, [...first, ...args, '--sector-size', String(disk.sectorSize)], {
         cwd: this.#options.state,
         detached: true,
-        env: { PATH: path },
+        env: environment,
         stdio: ['ignore', log.fd, log.fd],
       })
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))

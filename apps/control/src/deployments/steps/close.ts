@@ -1,19 +1,16 @@
 import { wiped } from '../deployment-secrets.ts'
 import { endCancelled } from '../cancel.ts'
-import { putBack } from '../put-back.ts'
 import { type Step } from '../step.ts'
 import { databaseTime, transition } from '../transition.ts'
 
 /** P14. The secrets go and the state becomes final, in one transaction. Undo: none. */
 export const close: Step = async (step) => {
   const { row } = step
-  const { leavePower } = row.evidence
-  if (leavePower === true) await putBack(step)
   await step.locked.transaction().execute(async (trx) => {
     // The server first: whoever changes both takes them in this order.
     await trx
       .updateTable('server')
-      .set({ own_image: row.kind === 'deploy', ...(leavePower === true ? {} : { power_state: 'on' }) })
+      .set({ own_image: row.kind === 'deploy', power_state: 'on' })
       .where('id', '=', row.server_id)
       .execute()
     await transition(step, trx, row, {
