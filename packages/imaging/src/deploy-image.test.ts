@@ -151,6 +151,8 @@ for (const type of ['md5', 'sha1', 'sha256', 'sha512'] satisfies CheckSumType[])
     const checkSum = { type, value: value.toUpperCase() }
     const result = await deployImage(options({ url: image, checkSum }, join(folder.path, 'disk')))
     assert.deepEqual([result.checkSum, result.checkSumType], [value, type])
+    const weak = result.notes.some((note) => note.includes('not collision-safe'))
+    assert.equal(weak, type === 'md5' || type === 'sha1')
   })
 }
 

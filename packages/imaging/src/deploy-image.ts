@@ -90,6 +90,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const checkSum = await staging.writer.finish()
     for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
+    noteWeakDigest(deployment)
     await staging.zeroRest()
     await staging.flush()
     await readBack(deployment, staging)
@@ -196,6 +197,13 @@ async function takeAwayOldContent(deployment: Deployment, disk: Disk, image: Ope
   if (isFile || image.virtualSize === undefined) return isFile
   const length = Math.min(Math.ceil(image.virtualSize / BLOCK) * BLOCK, disk.size)
   return zeroOut(disk, length, deployment.options.signal)
+}
+
+/** MD5 and SHA-1 are in OVHcloud's contract, and tell accidents from the image that was meant, but not attacks. */
+function noteWeakDigest({ options, notes }: Deployment): void {
+  const type = options.image.checkSum?.type
+  if (type === 'md5' || type === 'sha1')
+    notes.add(`The checksum type ${type} is not collision-safe; prefer sha256.`)
 }
 
 async function readBack(deployment: Deployment, staging: Staging): Promise<void> {
