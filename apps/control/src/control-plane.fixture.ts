@@ -102,11 +102,14 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
       return await addServer(controlPlane, app, directory, `ns${servers}.example`)
     },
     close: async () => {
+      const rows = await controlPlane.db.selectFrom('server').selectAll().execute()
       await app.close()
-      for (const name of await controlPlane.db.selectFrom('server').selectAll().execute()) {
-        await controlPlane.context.openBmc(name).setPower('off', new AbortController().signal)
-      }
+      // First, or it would start again what is turned off next.
       await controlPlane.stop()
+      const off = rows.map((row) =>
+        controlPlane.context.openBmc(row).setPower('off', new AbortController().signal),
+      )
+      await Promise.all(off)
       await postgres.stop()
       await rm(directory, { recursive: true, force: true })
     },
