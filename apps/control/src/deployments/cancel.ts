@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { appendAudit } from '../store/audit.ts'
 import { type Trx } from '../store/database.ts'
+import { beginning } from './beginning.ts'
 import { noSecrets, seal, unseal, wiped } from './deployment-secrets.ts'
-import { diskWithoutAgent, noAttempts } from './outcomes.ts'
+import { diskWithoutAgent } from './outcomes.ts'
 import { changeChannel, databaseTime, transition } from './transition.ts'
 import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
 
@@ -58,21 +59,11 @@ async function openRescue(
       service_name: row.service_name,
       account: row.account,
       kind: 'rescue',
-      state: 'open',
-      phase: 'accept',
-      epoch: 0,
+      ...beginning(context, now),
       request: JSON.stringify(null),
       ...seal(context.masterKey, id, { ...noSecrets, rescueSshKey: sshKey }),
-      evidence: JSON.stringify({}),
-      attempts: JSON.stringify(noAttempts),
-      steps: JSON.stringify([{ phase: 'accept', epoch: 0, startedAt: now.toISOString(), endedAt: null }]),
-      notes: JSON.stringify([]),
-      log: JSON.stringify([]),
-      failure: JSON.stringify(null),
       disk: row.disk,
       cancels: row.id,
-      due: now,
-      deadline: new Date(now.getTime() + context.settings.deadlineMs),
     })
     .execute()
   await context.enqueueLook(trx, id)

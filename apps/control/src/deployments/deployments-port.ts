@@ -7,8 +7,8 @@ import { answering, type Trx } from '../store/database.ts'
 import { type Database } from '../store/schema.ts'
 import { cancelNow } from './cancel.ts'
 import { type Changes } from './changes.ts'
+import { beginning } from './beginning.ts'
 import { seal, secretsOf } from './deployment-secrets.ts'
-import { noAttempts } from './outcomes.ts'
 import { databaseTime, transition } from './transition.ts'
 import { deploymentView } from './view.ts'
 import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
@@ -128,9 +128,7 @@ async function insert(
       service_name: server.service_name,
       account: server.account,
       kind: 'deploy',
-      state: 'open',
-      phase: 'accept',
-      epoch: 0,
+      ...beginning(context, now),
       request: JSON.stringify({
         url: request.shownUrl,
         type: request.type,
@@ -139,14 +137,6 @@ async function insert(
         diskGroupId: request.diskGroupId,
       }),
       ...seal(context.masterKey, id, secretsOf(request)),
-      evidence: JSON.stringify({}),
-      attempts: JSON.stringify(noAttempts),
-      steps: JSON.stringify([{ phase: 'accept', epoch: 0, startedAt: now.toISOString(), endedAt: null }]),
-      notes: JSON.stringify([]),
-      log: JSON.stringify([]),
-      failure: JSON.stringify(null),
-      due: now,
-      deadline: new Date(now.getTime() + context.settings.deadlineMs),
     })
     .execute()
   return id
