@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { NetworkConfig } from './agent-boot.ts'
 import { errorCodes } from './errors.ts'
 import { agentPhases, diskStates } from './phases.ts'
 
@@ -17,7 +18,7 @@ import { agentPhases, diskStates } from './phases.ts'
  * message of the lease (a repeat of a message keeps its number and is answered again, without a second effect);
  * `X-Byoi-Signature`, base64 of Ed25519 by the key given at join over `signedText(...)`.
  */
-export const agentProtocolVersion = 1
+export const agentProtocolVersion = 2
 
 export const agentPaths = {
   join: '/agent/v1/join',
@@ -54,6 +55,43 @@ export const DiskFacts = Type.Object(
 )
 export type DiskFacts = Static<typeof DiskFacts>
 
+const text = (maxLength: number) => Type.String({ maxLength })
+
+/** A network port as the agent finds it. */
+export const NicFacts = Type.Object(
+  {
+    name: text(32),
+    /** Lower case, colons. */
+    mac: text(32),
+    driver: text(64),
+    carrier: Type.Boolean(),
+    /** Mbit/s; null where it is not known. */
+    speed: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
+  },
+  closed,
+)
+export type NicFacts = Static<typeof NicFacts>
+
+/** The server as the agent finds it. */
+export const MachineFacts = Type.Object(
+  {
+    /** What the firmware says of itself (SMBIOS); '' where it says nothing. */
+    vendor: text(128),
+    model: text(128),
+    serial: text(128),
+    /** How the agent was started: by which firmware, and whether Secure Boot was on. */
+    firmware: Type.Union([Type.Literal('uefi'), Type.Literal('legacy')]),
+    secureBoot: Type.Boolean(),
+    /** Bytes of RAM. */
+    memory: bytes,
+    /** Threads that the kernel schedules on. */
+    cpus: Type.Integer({ minimum: 1 }),
+    nics: Type.Array(NicFacts, { maxItems: 64 }),
+  },
+  closed,
+)
+export type MachineFacts = Static<typeof MachineFacts>
+
 export const JoinRequest = Type.Object(
   {
     protocol: Type.Integer(),
@@ -67,6 +105,8 @@ export const JoinRequest = Type.Object(
     /** base64 of the Ed25519 signature over `joinText`. */
     proof: Type.String({ maxLength: 128 }),
     disks: Type.Array(DiskFacts, { maxItems: 256 }),
+    /** null from the agent of a file-backed server. */
+    machine: Type.Union([MachineFacts, Type.Null()]),
   },
   closed,
 )
@@ -109,6 +149,8 @@ export const ConfigDriveContent = Type.Object(
     /** Kept byte for byte; base64 here, decoded by the agent. */
     userDataBase64: Type.Union([Type.String(), Type.Null()]),
     userMetadatas: Type.Array(KeyValue),
+    /** Where cloud-init tells that the system has booted (`phone_home`), given as vendor data; null: it does not. */
+    phoneHomeUrl: Type.Union([Type.String(), Type.Null()]),
   },
   closed,
 )
@@ -137,6 +179,8 @@ export const DeployOrder = Type.Object(
       closed,
     ),
     boot: Type.Union([Type.Literal('uefi'), Type.Literal('legacy')]),
+    /** Loader on the EFI system partition, as `\\\\efi\\\\debian\\\\grubx64.efi`; null: the one that is found there. */
+    efiBootloaderPath: Type.Union([Type.String({ maxLength: 255 }), Type.Null()]),
     configDrive: Type.Union([ConfigDriveContent, Type.Null()]),
     addressPolicy: AddressPolicy,
     /** RAM that the agent may use to hold image data whose place is not known yet, in bytes. */
@@ -157,7 +201,14 @@ export const RescueOrder = Type.Object(
 )
 export type RescueOrder = Static<typeof RescueOrder>
 
-export const Order = Type.Union([DeployOrder, RescueOrder])
+/** Tell what the server is; nothing on it is changed. */
+export const InspectOrder = Type.Object(
+  { kind: Type.Literal('inspect'), deploymentId: Type.String(), epoch: Type.Integer() },
+  closed,
+)
+export type InspectOrder = Static<typeof InspectOrder>
+
+export const Order = Type.Union([DeployOrder, RescueOrder, InspectOrder])
 export type Order = Static<typeof Order>
 
 /** Bytes of the image as served; `perSecond` is a moving average. */
@@ -212,9 +263,21 @@ export const Report = Type.Object(
       Type.Null(),
       Type.Object({ kind: Type.Literal('published'), result: DeployResult }, closed),
       Type.Object({ kind: Type.Literal('failed'), failure: AgentFailure }, closed),
-      /** The rescue system is up. `hostKeys`: SSH host keys of the rescue system, empty where it has no SSH. */
+      /**
+       * The rescue system is up. `hostKeys`: its SSH host keys (public key lines), empty where it has no SSH; `addresses`: where
+       * it listens.
+       */
       Type.Object(
-        { kind: Type.Literal('rescue'), hostKeys: Type.Array(Type.String({ maxLength: 1024 })) },
+        {
+          kind: Type.Literal('rescue'),
+          hostKeys: Type.Array(text(1024), { maxItems: 8 }),
+          addresses: Type.Array(text(64), { maxItems: 16 }),
+        },
+        closed,
+      ),
+      /** The facts were told by the join; `findings` are what an operator should know beside them. */
+      Type.Object(
+        { kind: Type.Literal('inspected'), findings: Type.Array(text(1024), { maxItems: 64 }) },
         closed,
       ),
     ]),
@@ -238,6 +301,10 @@ export const BootMedium = Type.Object(
     server: Type.String(),
     epoch: Type.Integer({ minimum: 1 }),
     secret: Type.String(),
+    /** UNIX seconds when the medium was made: a server whose clock is far off begins with this time. */
+    time: Type.Integer(),
+    /** null: DHCP and SLAAC on the first port with a carrier. */
+    network: Type.Union([NetworkConfig, Type.Null()]),
   },
   closed,
 )

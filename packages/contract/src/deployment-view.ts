@@ -1,14 +1,17 @@
 import { type Static, Type } from 'typebox'
 import { errorCodes } from './errors.ts'
-import { deploymentStates, diskStates, phases } from './phases.ts'
+import { deploymentKinds, deploymentStates, diskStates, phases } from './phases.ts'
 
 const nullable = <T extends import('typebox').TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+export const bootEvidence = ['phone-home', 'login-prompt'] as const
+export type BootEvidence = (typeof bootEvidence)[number]
 
 /** Answer of `GET /byoi/deployment/{id}` and `GET /byoi/server/{serviceName}/deployment`; data of each server-sent event. */
 export const DeploymentView = Type.Object({
   id: Type.String(),
   serviceName: Type.String(),
-  kind: Type.Union([Type.Literal('deploy'), Type.Literal('rescue')]),
+  kind: Type.Enum([...deploymentKinds]),
   state: Type.Enum([...deploymentStates]),
   phase: Type.Enum([...phases]),
   epoch: Type.Integer(),
@@ -39,6 +42,12 @@ export const DeploymentView = Type.Object({
       startedAt: Type.String(),
       endedAt: nullable(Type.String()),
     }),
+  ),
+  /** Evidence that the system on the disk came up after `done`: it phoned home, or its console showed a login prompt. */
+  booted: nullable(Type.Object({ at: Type.String(), by: Type.Enum([...bootEvidence]) })),
+  /** How to reach the rescue system, once it is up. */
+  rescue: nullable(
+    Type.Object({ hostKeys: Type.Array(Type.String()), addresses: Type.Array(Type.String()) }),
   ),
   notes: Type.Array(Type.String()),
   log: Type.Array(Type.String()),

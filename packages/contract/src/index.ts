@@ -1,4 +1,5 @@
 export * from './access-rules.ts'
+export * from './agent-boot.ts'
 export * from './agent-protocol.ts'
 export * from './bad-parameter.ts'
 export * from './byoi-request.ts'

@@ -1,5 +1,7 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { type DiskFacts, type MachineFacts } from './agent-protocol.ts'
 import { ruleMethods } from './access-rules.ts'
+import { AgentBoot } from './agent-boot.ts'
 
 const closed = { additionalProperties: false }
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
@@ -43,7 +45,10 @@ export const NewServerBody = Type.Object(
     serviceName: Type.String({ pattern: serviceNamePattern }),
     account: Type.String({ pattern: accountPattern }),
     boot: Type.Enum(['uefi', 'legacy']),
-    diskGroups: Type.Array(DiskGroupBody, { minItems: 1, maxItems: 64 }),
+    /** Empty: made from what the agent finds at the server's first start from the network or its virtual CD. */
+    diskGroups: Type.Array(DiskGroupBody, { maxItems: 64 }),
+    /** Absent or null for a file-backed server only. */
+    agentBoot: Type.Optional(nullable(AgentBoot)),
     bmc: Type.Object(
       {
         kind: Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' }),
@@ -77,12 +82,21 @@ export interface ServerAnswer {
   ownImage: boolean
   createdAt: string
   bmc: { kind: string; settings: Record<string, string | number | boolean> }
+  agentBoot: AgentBoot | null
+  /** What the agent found when it last started on the server; null while it never has. */
+  found: { at: string; machine: MachineFacts | null; disks: DiskFacts[] } | null
 }
 
-/** Answer of `POST /byoi/server/{serviceName}/check`: what its BMC tells now. null: it could not be read. */
+/** Answer of `POST /byoi/server/{serviceName}/check`: what its BMC tells now. null: it could not be read, or is not set. */
 export interface ServerCheck {
+  identity: {
+    vendor: string | null
+    model: string | null
+    firmware: string | null
+    serial: string | null
+  } | null
   power: 'on' | 'off' | null
-  bootDevice: 'disk' | 'network' | 'rescue' | null
+  bootDevice: 'disk' | 'network' | 'cd' | null
   /** One sentence or two each; empty: the server can be deployed to. */
   problems: string[]
 }

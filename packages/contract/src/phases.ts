@@ -6,7 +6,7 @@ export const phases = [
   'accept', // P0  the request is durable
   'claim-server', // P1  the server is ours, an epoch is minted
   'preflight-bmc', // P2  the BMC answers, the power state is known
-  'boot-from-agent', // P3  boot device = network (or rescue), read back; boot medium inserted
+  'boot-from-agent', // P3  boot device = network or virtual CD, read back
   'power-on', // P4  power on or cycle
   'await-agent', // P5  the agent of this epoch joins
   'preflight-disk', // P6  target disk found by identity, image inspected; last phase with the old data untouched
@@ -36,6 +36,10 @@ export type AgentPhase = (typeof agentPhases)[number]
 
 /** 0 for `accept` to 14 for `close`. */
 export const phaseNumber = (phase: Phase): number => phases.indexOf(phase)
+
+/** What a deployment's row is about: an image, a rescue system, or what the server is. All go through the same phases. */
+export const deploymentKinds = ['deploy', 'rescue', 'inspect'] as const
+export type DeploymentKind = (typeof deploymentKinds)[number]
 
 /**
  * State of a deployment's row.

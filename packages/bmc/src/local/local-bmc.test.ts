@@ -39,7 +39,7 @@ test('a new server is off and would start from its disk', async (t) => {
   assert.equal(await bmc.readBootDevice(signal), 'disk')
 })
 
-for (const device of ['network', 'rescue'] as const) {
+for (const device of ['network', 'cd'] as const) {
   test(`turned on from ${device}, a server runs its agent until it is turned off`, async (t) => {
     const { bmc, state } = await localBmc(t)
     await bmc.setBootDevice(device, signal)

@@ -2,7 +2,14 @@ import { spawn } from 'node:child_process'
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Bmc, BmcError, type BootDevice, type PowerState } from '../bmc.ts'
+import {
+  type Bmc,
+  BmcError,
+  type BmcIdentity,
+  type BootDevice,
+  type LocalMedium,
+  type PowerState,
+} from '../bmc.ts'
 import { writeDurably } from './durable-file.ts'
 import { isAlive, type ProcessRecord, recordOf } from './process-record.ts'
 
@@ -21,14 +28,17 @@ export interface LocalBmcOptions {
 /** `agent`: a process is the running server. `disk`: on, from its disk, without a processor of its own to run it. */
 type PowerRecord = { kind: 'off' } | { kind: 'disk' } | { kind: 'agent'; process: ProcessRecord }
 
-const bootDevices = ['disk', 'network', 'rescue'] as const satisfies readonly BootDevice[]
+const bootDevices = ['disk', 'network', 'cd'] as const satisfies readonly BootDevice[]
 const stopMs = 10_000
 
 /**
  * The BMC of a file-backed server on this machine: its disk is a file, and its agent a process in a session of its own,
  * which outlives the control plane as a real server would.
  */
-export class LocalBmc implements Bmc {
+export class LocalBmc implements Bmc, LocalMedium {
+  readonly virtualMedia = null
+  readonly console = null
+  readonly localMedium = this
   readonly #options: LocalBmcOptions
 
   constructor(options: LocalBmcOptions) {
@@ -57,9 +67,9 @@ export class LocalBmc implements Bmc {
     return bootDevices.find((device) => device === text) ?? 'disk'
   }
 
-  async setBootDevice(to: BootDevice, signal: AbortSignal): Promise<void> {
+  async setBootDevice(to: BootDevice | null, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    await this.#write('boot', to)
+    await this.#write('boot', to ?? 'disk')
   }
 
   async insertMedium(content: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -72,12 +82,18 @@ export class LocalBmc implements Bmc {
     await rm(this.#file('medium'), { force: true })
   }
 
+  async identify(signal: AbortSignal): Promise<BmcIdentity> {
+    signal.throwIfAborted()
+    return { vendor: 'byoi', model: 'file-backed server', firmware: null, serial: null, weaknesses: [] }
+  }
+
   async close(): Promise<void> {}
 
   async #start(): Promise<void> {
     const medium = this.#file('medium')
     if ((await this.#read('medium')) === null) {
       throw new BmcError('The server has no boot medium to start from.', {
+        fault: 'refused',
         outcome: 'refused',
         remedy: 'Insert the boot medium before the server is turned on.',
       })
@@ -100,6 +116,7 @@ export class LocalBmc implements Bmc {
       await this.#writeRecord(record === null ? { kind: 'off' } : { kind: 'agent', process: record })
     } catch (cause) {
       throw new BmcError(`The agent could not be started: ${(cause as NodeJS.ErrnoException).code}.`, {
+        fault: 'unreachable',
         outcome: 'unknown',
         remedy: `Check ${program} and the state directory ${this.#options.state}.`,
         cause,
@@ -120,6 +137,7 @@ export class LocalBmc implements Bmc {
       while (await isAlive(each)) {
         if (performance.now() > until) {
           throw new BmcError('The server did not turn off.', {
+            fault: 'not-done',
             outcome: 'unknown',
             remedy: `Look at process ${each.pid}: it does not end on SIGKILL.`,
           })
@@ -178,6 +196,7 @@ export class LocalBmc implements Bmc {
 
   #unusable(cause: NodeJS.ErrnoException): BmcError {
     return new BmcError(`The state of the file-backed server cannot be used (${cause.code}).`, {
+      fault: 'unreachable',
       outcome: 'unknown',
       remedy: `Check the directory ${this.#options.state}.`,
       cause,
