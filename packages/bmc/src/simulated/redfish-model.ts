@@ -1,14 +1,5 @@
 import { createHash } from 'node:crypto'
-import {
-  type Answer,
-  type Exchange,
-  type Handler,
-  type Json,
-  member,
-  noContent,
-  ok,
-  Refusal,
-} from './exchange.ts'
+import { type Answer, type Handler, type Json, member, noContent, ok, Refusal } from './exchange.ts'
 import { type BootSetting, type Machine } from './machine.ts'
 import * as resources from './resources.ts'
 import { type Sessions } from './sessions.ts'
