@@ -3,7 +3,7 @@ import { type Answer } from './answer.ts'
 import { kindOf, refusal } from './errors.ts'
 import { type Json, textAt } from './json.ts'
 import { fieldsFor } from './insert-fields.ts'
-import { type KnownServer, readSystem } from './server.ts'
+import { type KnownServer } from './server.ts'
 import { findSlots, readSlot, type Slot, type SlotState } from './slots.ts'
 import { finish, Task } from './tasks.ts'
 
@@ -22,7 +22,7 @@ const rMediaMs = 10_000
 /** Replaces what is inserted. Returns when it reads as inserted. */
 export async function insertMedia(server: KnownServer, url: string): Promise<void> {
   await enableRemoteMedia(server)
-  const slots = await findSlots(server, (await readSystem(server)).json)
+  const slots = await findSlots(server)
   for (const slot of slots) if (slot.state.inserted) await ejectFrom(server, slot)
   let last = noSlot()
   for (const slot of slots) {
@@ -35,7 +35,7 @@ export async function insertMedia(server: KnownServer, url: string): Promise<voi
 
 /** Ejects from all slots that hold something. */
 export async function ejectMedia(server: KnownServer): Promise<void> {
-  const slots = await findSlots(server, (await readSystem(server)).json)
+  const slots = await findSlots(server)
   for (const slot of slots) {
     if (!slot.state.inserted) continue
     await ejectFrom(server, slot)
@@ -88,7 +88,7 @@ async function askToInsert(
     try {
       answer = await send(server, slot, { Image: url, ...fields })
     } catch (error) {
-      if (error instanceof BmcError && error.outcome === 'unknown') return { answer: null, lost: error }
+      if (isLost(error)) return { answer: null, lost: error }
       throw error
     }
     const kind = answer.ok ? null : kindOf(answer)
@@ -105,6 +105,9 @@ async function askToInsert(
   }
 }
 
+/** The answer never came: it may have been done. */
+const isLost = (error: unknown): error is BmcError => error instanceof BmcError && error.outcome === 'unknown'
+
 const send = ({ client, budget }: KnownServer, slot: Slot, body: Json): Promise<Answer> =>
   slot.insert === null
     ? client.patch(slot.path, body, budget)
@@ -113,9 +116,13 @@ const send = ({ client, budget }: KnownServer, slot: Slot, body: Json): Promise<
 async function ejectFrom(server: KnownServer, slot: Slot): Promise<void> {
   const { client, budget } = server
   for (let broken = 0; ; ) {
-    const answer = await (slot.eject === null
-      ? client.patch(slot.path, { Image: null, Inserted: false }, budget)
-      : client.post(slot.eject, {}, budget, { once: true }))
+    let answer: Answer
+    try {
+      answer = await askToEject(server, slot)
+    } catch (error) {
+      if (isLost(error) && !(await readSlot(server, slot)).inserted) return
+      throw error
+    }
     if (answer.ok) {
       await finish(Task.of(answer, client, budget), 'did not eject the medium', budget.within(insertedMs))
       return
@@ -129,6 +136,11 @@ async function ejectFrom(server: KnownServer, slot: Slot): Promise<void> {
   }
 }
 
+const askToEject = ({ client, budget }: KnownServer, slot: Slot): Promise<Answer> =>
+  slot.eject === null
+    ? client.patch(slot.path, { Image: null, Inserted: false }, budget)
+    : client.post(slot.eject, {}, budget, { once: true })
+
 /** Whether the slot comes to such a state in time. */
 async function becomes(
   server: KnownServer,
@@ -136,9 +148,9 @@ async function becomes(
   isSo: (state: SlotState) => boolean,
   ms: number,
 ): Promise<boolean> {
-  const patience = server.budget.within(ms)
+  const pause = server.budget.within(ms).pacer(pollMs)
   while (!isSo(await readSlot(server, slot))) {
-    if (!(await patience.pause(pollMs))) return false
+    if (!(await pause())) return false
   }
   return true
 }

@@ -20,10 +20,10 @@ export interface SlotState {
 }
 
 /** Slots for CDs, best first: those of the system (ComputerSystem 1.13), then those of its managers, which may be others. */
-export async function findSlots(server: KnownServer, system: Json): Promise<Slot[]> {
-  const { client, budget, managers, quirks } = server
-  const collections = [system, ...managers.map(({ json }) => json)]
-    .map((each) => linkAt(each, 'VirtualMedia'))
+export async function findSlots(server: KnownServer): Promise<Slot[]> {
+  const { client, budget, resource, managers, quirks } = server
+  const collections = [resource, ...managers]
+    .map(({ json }) => linkAt(json, 'VirtualMedia'))
     .filter((link) => link !== null)
   const slots: Slot[] = []
   for (const collection of new Set(collections)) {

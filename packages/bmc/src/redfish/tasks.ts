@@ -84,8 +84,9 @@ const isTask = (json: Json | null): json is Json =>
 /** Waits until the task is done; false when the budget ends before. Throws `BmcError` when it failed. */
 export async function finish(task: Task | null, what: string, budget: Budget): Promise<boolean> {
   if (task === null) return true
+  const pause = budget.pacer(pollMs)
   while ((await task.check(what, budget)) === 'running') {
-    if (!(await budget.pause(pollMs))) return false
+    if (!(await pause())) return false
   }
   return true
 }
