@@ -23,7 +23,7 @@ const rMediaMs = 10_000
 export async function insertMedia(server: KnownServer, url: string): Promise<void> {
   await enableRemoteMedia(server)
   const slots = await findSlots(server)
-  for (const slot of slots) if (slot.state.inserted) await ejectFrom(server, slot)
+  for (const slot of slots) if (!slot.state.free) await ejectFrom(server, slot)
   let last = noSlot()
   for (const slot of slots) {
     const refused = await insertInto(server, slot, url)
@@ -37,9 +37,9 @@ export async function insertMedia(server: KnownServer, url: string): Promise<voi
 export async function ejectMedia(server: KnownServer): Promise<void> {
   const slots = await findSlots(server)
   for (const slot of slots) {
-    if (!slot.state.inserted) continue
+    if (slot.state.free) continue
     await ejectFrom(server, slot)
-    if (!(await becomes(server, slot, ({ inserted }) => !inserted, insertedMs))) {
+    if (!(await becomes(server, slot, ({ free }) => free, insertedMs))) {
       throw notDone('was told to eject the medium, and still shows it as inserted', 'Restart the BMC.')
     }
   }
@@ -54,7 +54,7 @@ async function insertInto(server: KnownServer, slot: Slot, url: string): Promise
   }
   // Always, and never left out because the image looks inserted: iDRAC shows a medium for a while after its eject.
   await ejectFrom(server, slot)
-  await becomes(server, slot, ({ inserted }) => !inserted, ejectedMs)
+  await becomes(server, slot, ({ free }) => free, ejectedMs)
   const { answer, lost } = await askToInsert(server, slot, url)
   if (answer !== null && !answer.ok) {
     const error = refusal('refused the medium', answer, client.clean)
@@ -120,7 +120,7 @@ async function ejectFrom(server: KnownServer, slot: Slot): Promise<void> {
     try {
       answer = await askToEject(server, slot)
     } catch (error) {
-      if (isLost(error) && !(await readSlot(server, slot)).inserted) return
+      if (isLost(error) && (await readSlot(server, slot)).free) return
       throw error
     }
     if (answer.ok) {
@@ -128,7 +128,7 @@ async function ejectFrom(server: KnownServer, slot: Slot): Promise<void> {
       return
     }
     // Ejecting what is empty is an error on many.
-    if (!(await readSlot(server, slot)).inserted) return
+    if ((await readSlot(server, slot)).free) return
     const again = kindOf(answer) === 'broken' || kindOf(answer) === 'busy'
     if (!again || ++broken === brokenTries || !(await budget.pause(brokenAgainMs))) {
       throw refusal('refused to eject the medium', answer, client.clean)

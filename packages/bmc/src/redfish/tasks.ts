@@ -6,7 +6,8 @@ import { failure, kindOfMessages } from './errors.ts'
 import { at, type Json, linkAt, objectAt, textAt } from './json.ts'
 import { taskMessages } from './messages.ts'
 
-const ended = ['Completed', 'Exception', 'Killed', 'Cancelled']
+/** `Failed` is in no schema; a Supermicro says it. */
+const ended = ['Completed', 'Exception', 'Killed', 'Cancelled', 'Failed']
 const pollMs = 1000
 const unknownMs = 10_000
 const unknownTries = 3
