@@ -9,8 +9,7 @@ import { RedfishBmc } from './redfish-bmc.ts'
 
 const { signal } = new AbortController()
 export const iso = 'https://10.0.0.1/agent/7f3a/agent.iso'
-/** One call, and logging out. */
-const longestMs = 150_000 + 10_000
+const longestMs = 150_000
 
 interface Step {
   name: string
@@ -30,19 +29,6 @@ const deployment: readonly Step[] = [
   { name: 'on-again', call: 'set-power', run: (bmc) => bmc.setPower('on', signal) },
 ]
 
-/** Each try with a driver of its own, as the workflow has it. */
-export async function withDriver(
-  { options }: Rig,
-  run: (bmc: RedfishBmc) => Promise<unknown>,
-): Promise<void> {
-  const bmc = new RedfishBmc(options)
-  try {
-    await run(bmc)
-  } finally {
-    await bmc.close()
-  }
-}
-
 export interface Deployed {
   /** Most tries that a step took. */
   tries: number
@@ -54,7 +40,7 @@ export interface Deployed {
 export async function deploy(rig: Rig): Promise<Deployed> {
   let tries = 0
   for (const { name, call, run } of deployment) {
-    const last = await judged(call, () => withDriver(rig, run), rig.clock)
+    const last = await judged(call, { clock: rig.clock, open: () => new RedfishBmc(rig.options), use: run })
     tries = Math.max(tries, last.tries)
     assert.ok(last.longest <= longestMs, `${name} took ${last.longest} ms`)
     if (last.ends !== 'done') return { tries, stopped: { at: name, last } }

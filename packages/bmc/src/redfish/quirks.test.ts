@@ -5,7 +5,7 @@ import { type Fault } from '../simulated/fault.ts'
 import { type FaultName } from '../simulated/fault-switches.ts'
 import { onGet } from '../simulated/faults/change.ts'
 import { redfishRig, type Rig } from '../testing/redfish-rig.ts'
-import { assertDeployed, deploy, runningMachine, withDriver } from './deployment.fixture.ts'
+import { assertDeployed, deploy, runningMachine } from './deployment.fixture.ts'
 
 const { signal } = new AbortController()
 
@@ -342,9 +342,8 @@ const remedies: readonly {
 for (const { bmc, face, faults, url, says } of remedies) {
   test(`the remedy fits ${bmc}`, async (t) => {
     const rig = await rigFor(t, face, faults)
-    await assert.rejects(
-      withDriver(rig, (driver) => driver.insertMedia(url, signal)),
-      (error: Error & { remedy?: string }) => says.test(error.remedy ?? ''),
+    await assert.rejects(rig.bmc.insertMedia(url, signal), (error: Error & { remedy?: string }) =>
+      says.test(error.remedy ?? ''),
     )
   })
 }
@@ -371,7 +370,7 @@ test('a Lenovo is asked for its EXT and Remote slots first, and never for RDOC o
     return { status: 405, headers: {} }
   })
   await rig.machine.eject()
-  await assert.rejects(withDriver(rig, (bmc) => bmc.insertMedia('http://10.0.0.1/a.iso', signal)))
+  await assert.rejects(rig.bmc.insertMedia('http://10.0.0.1/a.iso', signal))
   assert.deepEqual([...new Set(written)], ['EXT1', 'Remote1', 'Cd'])
 })
 

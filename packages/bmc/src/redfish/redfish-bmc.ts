@@ -1,5 +1,6 @@
 import {
   type Bmc,
+  BmcError,
   type BmcIdentity,
   type BootDevice,
   type Firmware,
@@ -93,6 +94,7 @@ export class RedfishBmc implements Bmc, VirtualMedia {
    * on the server's network. Returns when it has been read back.
    */
   async setHttpBoot(url: string, signal: AbortSignal): Promise<void> {
+    if (this.#options.firmware === 'legacy') throw needsUefi()
     await setBoot(await this.#withoutManagers(signal), httpWish(url))
   }
 
@@ -143,6 +145,13 @@ export async function listSystems(account: RedfishAccount, signal: AbortSignal):
     await client.logout(clock)
   }
 }
+
+const needsUefi = (): BmcError =>
+  new BmcError('Only UEFI firmware boots from an HTTP address.', {
+    fault: 'refused',
+    outcome: 'refused',
+    remedy: 'Let the server boot the agent another way, or correct the boot mode in its record.',
+  })
 
 const clientOf = ({ address, spki, user, password }: RedfishAccount): Client =>
   new Client({ origin: parseAddress(address), spki }, { user, password })

@@ -8,30 +8,45 @@ export interface Judged {
   /** `fail`: the deployment ends in error. `hold`: an operator must look. */
   ends: 'done' | 'fail' | 'hold'
   tries: number
-  /** Of the last try that failed. */
+  /** Of the last try; null: it succeeded. */
   error: BmcError | null
   /** ms of the clock that the longest try took. */
   longest: number
 }
 
-/** Runs one call of a driver as the workflow does: `judge` decides about each failure. Other errors than `BmcError` are thrown. */
-export async function judged(call: BmcCall, run: () => Promise<unknown>, clock: Clock): Promise<Judged> {
-  let [error, longest]: [BmcError | null, number] = [null, 0]
+export interface Attempt<Bmc> {
+  clock: Clock
+  /** A driver for one try, as the workflow opens one for each look at a deployment. */
+  open: () => Bmc
+  use: (bmc: Bmc) => Promise<unknown>
+}
+
+/** Makes one call of a driver as the workflow does: `judge` decides about each failure. Other errors than `BmcError` are thrown. */
+export async function judged<Bmc extends { close: () => Promise<void> }>(
+  call: BmcCall,
+  { clock, open, use }: Attempt<Bmc>,
+): Promise<Judged> {
+  let longest = 0
   for (let tries = 1; ; tries++) {
+    const bmc = open()
     const began = clock.now()
-    const failed = await run().then(
-      () => null,
-      (thrown: unknown) => {
-        if (thrown instanceof BmcError) return thrown
-        throw thrown
-      },
-    )
+    const error = await failureOf(use(bmc))
     longest = Math.max(longest, clock.now() - began)
-    if (failed === null) return { ends: 'done', tries, error, longest }
-    error = failed
-    const verdict = judge(call, failed)
+    await bmc.close()
+    if (error === null) return { ends: 'done', tries, error, longest }
+    const verdict = judge(call, error)
     const wait = verdict.tries === 'budget' || tries < verdict.tries ? retryMs[tries - 1] : undefined
     if (wait === undefined) return { ends: verdict.afterwards, tries, error, longest }
     await clock.sleep(wait, new AbortController().signal)
+  }
+}
+
+async function failureOf(running: Promise<unknown>): Promise<BmcError | null> {
+  try {
+    await running
+    return null
+  } catch (error) {
+    if (error instanceof BmcError) return error
+    throw error
   }
 }
