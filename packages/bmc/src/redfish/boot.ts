@@ -112,8 +112,8 @@ function isWished(copy: Override, body: Body): boolean {
   const { BootSourceOverrideTarget: target } = body
   if (target === 'None') return !isActive(copy)
   const hasMode = copy.mode === null || copy.mode === body[mode]
-  const hasUri =
-    body['HttpBootUri'] === undefined || copy.httpUri === null || copy.httpUri === body['HttpBootUri']
+  const { HttpBootUri: uri = null } = body
+  const hasUri = uri === null || copy.httpUri === null || copy.httpUri === uri
   // Continuous for Once: sushy-tools knows nothing else; it holds for the next start, and byoi sets another one after it.
   return isActive(copy) && copy.target === target && hasMode && hasUri
 }
