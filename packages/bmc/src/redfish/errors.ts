@@ -139,3 +139,7 @@ export function failure(
   const said = told === undefined || kind === 'authentication' ? '' : `, ${clean(`${told.id} ${told.text}`)}`
   return new BmcError(`The BMC ${what} (${status}${said}).`, faults[kind])
 }
+
+/** The answer never came: it may have been done. */
+export const isLost = (error: unknown): error is BmcError =>
+  error instanceof BmcError && error.outcome === 'unknown'
