@@ -37,11 +37,13 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
   },
   disk: { serial: 'S1', wwn: null, size: diskSize },
   boot: 'uefi',
+  efiBootloaderPath: null,
   configDrive: {
     instanceId: 'd-1',
     hostname: 'node-1',
     sshKey: null,
     userDataBase64: Buffer.from('#cloud-config\ncanary-user-data').toString('base64'),
+    phoneHomeUrl: null,
     userMetadatas: [{ key: 'role', value: 'canary-metadata' }],
   },
   addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: false, denyPorts: [25] },
@@ -377,7 +379,7 @@ test('a rescue order is reported, and the agent stays up until its epoch is over
   plane.judge = (path) => (path === agentPaths.report && over ? 410 : 'yes')
   const end = run(() => assert.fail('the engine was started'))
   await until(() => plane.reports().length >= 4)
-  assert.deepEqual(plane.outcome(), { kind: 'rescue', hostKeys: [] })
+  assert.deepEqual(plane.outcome(), { kind: 'rescue', hostKeys: [], addresses: [] })
   assert.equal(plane.reports().filter((report) => report.outcome !== null).length, 1)
   over = true
   assert.equal(await end, 'stopped')

@@ -39,6 +39,7 @@ export async function runAgent(options: AgentOptions): Promise<AgentEnd> {
     control = await joinControlPlane({
       medium,
       disks,
+      machine: null,
       release,
       log,
       signal,
@@ -50,6 +51,14 @@ export async function runAgent(options: AgentOptions): Promise<AgentEnd> {
       case 'deploy':
         await runDeploy(order, disks, control, options.engine, log, signal)
         log('The outcome was heard.')
+        return 'done'
+      case 'inspect':
+        await control.report({
+          epoch: order.epoch,
+          progress: null,
+          log: [],
+          outcome: { kind: 'inspected', findings: [] },
+        })
         return 'done'
       case 'rescue':
         return await runRescue(control, log, signal)

@@ -4,6 +4,7 @@ import {
   type DiskFacts,
   type JoinAnswer,
   type JoinRequest,
+  type MachineFacts,
   type Order,
   type Report,
   type ReportAnswer,
@@ -46,6 +47,8 @@ export interface ControlPlane {
 export interface JoinOptions {
   medium: BootMedium
   disks: DiskFacts[]
+  /** null on a file-backed server. */
+  machine: MachineFacts | null
   release: string
   log: Log
   signal: AbortSignal
@@ -70,6 +73,7 @@ export async function joinControlPlane(options: JoinOptions): Promise<ControlPla
     publicKey: rawPublicKey(publicKey).toString('base64'),
     proof: sign(null, Buffer.from(text), privateKey).toString('base64'),
     disks: options.disks,
+    machine: options.machine,
   }
   const connection = connectTo(medium.controlUrl, medium.caPem)
   try {

@@ -92,6 +92,8 @@ export class TestControlPlane {
       server: serverName,
       epoch: this.order.epoch,
       secret: this.#secret,
+      time: Math.floor(Date.now() / 1000),
+      network: null,
       ...changes,
     }
     const path = join(this.directory, 'medium.json')

@@ -15,7 +15,7 @@ export async function runRescue(control: ControlPlane, log: Log, signal: AbortSi
     epoch,
     progress: null,
     log: ['Rescue is up.'],
-    outcome: { kind: 'rescue', hostKeys: [] },
+    outcome: { kind: 'rescue', hostKeys: [], addresses: [] },
   })
   log('Rescue is up.')
   for (;;) {

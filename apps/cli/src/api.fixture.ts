@@ -138,6 +138,8 @@ export const view = (changes: Partial<DeploymentView> = {}): DeploymentView => (
   checksum: null,
   error: null,
   hold: null,
+  booted: null,
+  rescue: null,
   steps: [],
   notes: [],
   log: [],

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Bmc, BmcError, createLocalDisk, isLocalDisk, LocalBmc } from '@byoi/bmc'
+import { type Bmc, BmcError, type BmcIdentity, createLocalDisk, isLocalDisk, LocalBmc } from '@byoi/bmc'
 import { type ServerCheck } from '@byoi/contract'
 import { type ServerRow } from './deployments/workflow-context.ts'
 import { type NewServer } from './http/ports.ts'
@@ -83,8 +83,12 @@ export async function checkServer(
   const bootDevice = await ask((signal) => bmc.readBootDevice(signal))
   await ask(() => checkDisk(server))
   await bmc.close()
-  return { power, bootDevice, problems: [...problems] }
+  const identity = await ask((signal) => bmc.identify(signal))
+  for (const weakness of identity?.weaknesses ?? []) problems.add(weakness)
+  return { identity: identity && shown(identity), power, bootDevice, problems: [...problems] }
 }
+
+const shown = ({ vendor, model, firmware, serial }: BmcIdentity) => ({ vendor, model, firmware, serial })
 
 async function checkDisk({ bmc_settings, disk_groups }: ServerRow): Promise<void> {
   const settings = localSettings(bmc_settings, disk_groups)

@@ -130,6 +130,7 @@ async function addServer(
       boot: 'uefi',
       diskGroups: [{ diskGroupId: 1, description: '', size, disks: [{ serial: name, wwn: null, size }] }],
       bmc: { kind: 'local', settings: { disk }, password: null },
+      agentBoot: null,
     },
     caller,
   )
@@ -262,6 +263,7 @@ export class TestAgent {
             transport: 'file',
           },
         ],
+        machine: null,
         ...change,
       }),
     )

@@ -63,7 +63,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     keys: keysPort(db, masterKey),
     servers: serversPort(db, masterKey, {
       prepare: (server) => prepareServer(bmcs, server),
-      check: (server) => checkServer(bmcs, server, settings.bmcTimeoutMs),
+      check: (server) => checkServer(bmcs, server, settings.checkTimeoutMs),
     }),
     deployments: deploymentsPort(context, changes),
     health: { ready: () => isReady(db) },

@@ -7,7 +7,7 @@ export interface Verdict {
   /** Tries of the same call, the first included; `budget`: as many as the caller's budget of tries allows. */
   tries: number | 'budget'
   /** Afterwards: `fail` ends the deployment in error, `hold` leaves everything to an operator. */
-  then: 'fail' | 'hold'
+  afterwards: 'fail' | 'hold'
 }
 
 /**
@@ -15,9 +15,9 @@ export interface Verdict {
  * accounts; and after a call that may have changed the power nobody guesses, an operator looks.
  */
 export function judge(call: BmcCall, { fault, outcome }: Pick<BmcError, 'fault' | 'outcome'>): Verdict {
-  if (fault === 'authentication') return { tries: 2, then: 'hold' }
+  if (fault === 'authentication') return { tries: 2, afterwards: 'hold' }
   const saidNo = fault === 'refused' && outcome === 'refused'
-  const then = call === 'set-power' && !saidNo ? 'hold' : 'fail'
+  const afterwards = call === 'set-power' && !saidNo ? 'hold' : 'fail'
   const pointless = fault === 'identity' || fault === 'garbled' || fault === 'refused'
-  return { tries: pointless ? 1 : 'budget', then }
+  return { tries: pointless ? 1 : 'budget', afterwards }
 }

@@ -13,7 +13,9 @@ import { type DeploymentRow, type WorkflowContext } from '../deployments/workflo
 import { appendAudit } from '../store/audit.ts'
 import { type Trx } from '../store/database.ts'
 import { type Database } from '../store/schema.ts'
+import { type DiskGroup } from '../http/ports.ts'
 import { AgentRefusal, epochOver, notTheAgent } from './agent-refusal.ts'
+import { diskGroupsOf } from './disk-groups.ts'
 import { isSignedBy } from './ed25519.ts'
 
 type Session = Selectable<Database['agent_session']>
@@ -43,7 +45,7 @@ async function joinIn(
 ): Promise<JoinAnswer | AgentRefusal> {
   const server = await trx
     .selectFrom('server')
-    .select(['id', 'epoch', 'bmc_kind'])
+    .select(['id', 'epoch', 'bmc_kind', 'disk_groups'])
     .where('service_name', '=', request.server)
     .forUpdate()
     .executeTakeFirst()
@@ -87,7 +89,26 @@ async function joinIn(
   const now = await databaseTime(trx)
   if (secret.expires_at <= now) return epochOver()
   if (row.phase !== 'power-on' && row.phase !== 'await-agent') return epochOver()
+  await storeFound(trx, server, request, now)
   return await accept(context, trx, row, request, publicKey, now, server.bmc_kind)
+}
+
+/** What the server is, by its newest agent. A server that was added without disks has those that are found. */
+async function storeFound(
+  trx: Trx,
+  server: { id: number; disk_groups: DiskGroup[] },
+  { machine, disks }: JoinRequest,
+  now: Date,
+): Promise<void> {
+  const groups = server.disk_groups.length > 0 ? server.disk_groups : diskGroupsOf(disks)
+  await trx
+    .updateTable('server')
+    .set({
+      found: JSON.stringify({ at: now.toISOString(), machine, disks }),
+      disk_groups: JSON.stringify(groups),
+    })
+    .where('id', '=', server.id)
+    .execute()
 }
 
 async function accept(

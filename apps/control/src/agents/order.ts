@@ -10,12 +10,13 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
   const secrets = unseal(context, row)
   if (secrets === null || row.failure !== null) throw epochOver()
   const common = { deploymentId: row.id, epoch: row.epoch }
+  if (row.kind === 'inspect') return { kind: 'inspect', ...common }
   if (row.kind === 'rescue' || row.request === null) {
     return { kind: 'rescue', ...common, sshKey: secrets.rescueSshKey }
   }
   const server = await trx
     .selectFrom('server')
-    .select(['boot', 'disk_groups'])
+    .select(['boot', 'disk_groups', 'efi_bootloader_path'])
     .where('id', '=', row.server_id)
     .executeTakeFirstOrThrow()
   const { diskGroupId, type, checkSum } = row.request
@@ -30,7 +31,11 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
     image: { url: secrets.url, type, httpHeader: secrets.httpHeader, checkSum },
     disk: { serial: disk.serial, wwn: disk.wwn ?? wwnOf(session.disks, disk), size: disk.size },
     boot: server.boot,
-    configDrive: secrets.configDrive === null ? null : { instanceId: row.id, ...secrets.configDrive },
+    efiBootloaderPath: server.efi_bootloader_path,
+    configDrive:
+      secrets.configDrive === null
+        ? null
+        : { instanceId: row.id, ...secrets.configDrive, phoneHomeUrl: null },
     addressPolicy: context.settings.addressPolicy,
     spoolBytes: context.settings.spoolBytes,
   }

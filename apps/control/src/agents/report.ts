@@ -107,7 +107,8 @@ function diskDuring(before: DiskState, { phase, bytesDone }: Progress): DiskStat
 
 function outcomeOf(row: DeploymentRow, outcome: NonNullable<Report['outcome']>): Change {
   if (outcome.kind === 'published') return published(row, outcome.result)
-  return outcome.kind === 'failed' ? failed(row, outcome.failure) : inRescue(row, outcome.hostKeys)
+  if (outcome.kind === 'failed') return failed(row, outcome.failure)
+  return outcome.kind === 'rescue' ? inRescue(row, outcome) : inspected(row, outcome.findings)
 }
 
 function published(row: DeploymentRow, result: DeployResult): Change {
@@ -132,19 +133,31 @@ function published(row: DeploymentRow, result: DeployResult): Change {
 }
 
 function failed(row: DeploymentRow, failure: AgentFailure): Change {
-  if (row.kind !== 'deploy') throw notTheAgent()
   return failing(row, failure, 'agent')
 }
 
-function inRescue(row: DeploymentRow, hostKeys: string[]): Change {
+function inRescue(
+  row: DeploymentRow,
+  { hostKeys, addresses }: { hostKeys: string[]; addresses: string[] },
+): Change {
   if (row.kind !== 'rescue') throw notTheAgent()
   return {
     phase: 'close',
-    set: {
-      notes: JSON.stringify([...row.notes, ...hostKeys.map((key) => `SSH host key of the rescue: ${key}`)]),
-    },
+    set: { rescue: JSON.stringify({ hostKeys, addresses }) },
     look: 'now',
     action: 'agent.rescue',
+    actor: 'agent',
+    detail: { hostKeys, addresses },
+  }
+}
+
+function inspected(row: DeploymentRow, findings: string[]): Change {
+  if (row.kind !== 'inspect') throw notTheAgent()
+  return {
+    phase: 'boot-from-disk',
+    set: { notes: JSON.stringify([...row.notes, ...findings]) },
+    look: 'now',
+    action: 'agent.inspected',
     actor: 'agent',
   }
 }

@@ -1,19 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { type ByoiRequest, type HoldDecision } from '@byoi/contract'
-import { type Selectable } from 'kysely'
 import { type Caller, type DeploymentEvent, type Deployments } from '../http/ports.ts'
 import { appendAudit, callerName } from '../store/audit.ts'
 import { answering, type Trx } from '../store/database.ts'
-import { type Database } from '../store/schema.ts'
 import { cancelNow } from './cancel.ts'
+import { startInspection } from './inspection.ts'
+import { lockServer, openDeployment } from './server-lock.ts'
 import { type Changes } from './changes.ts'
 import { beginning } from './beginning.ts'
 import { seal, secretsOf } from './deployment-secrets.ts'
 import { databaseTime, transition } from './transition.ts'
 import { deploymentView } from './view.ts'
-import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
-
-type Server = Selectable<Database['server']>
+import { type DeploymentRow, Fenced, type ServerRow, type WorkflowContext } from './workflow-context.ts'
 
 /** What the API asks of deployments. Each change is durable, with its audit row and its job, before it is answered. */
 export function deploymentsPort(context: WorkflowContext, changes: Changes): Deployments {
@@ -51,6 +49,7 @@ export function deploymentsPort(context: WorkflowContext, changes: Changes): Dep
 
     forget: (account, serviceName, by) => answering(() => forget(context, account, serviceName, by)),
 
+    inspect: (serviceName, by) => answering(() => startInspection(context, serviceName, by)),
     watch: (id, afterEventId, signal) => watch(read, changes, id, afterEventId, signal),
 
     resolveHold: (id, decision, by) =>
@@ -94,28 +93,10 @@ async function start(
   })
 }
 
-/** Changes of one server happen one after the other. The owner stands in the WHERE. */
-const lockServer = async (trx: Trx, account: string, serviceName: string): Promise<Server | undefined> =>
-  await trx
-    .selectFrom('server')
-    .selectAll()
-    .where('service_name', '=', serviceName)
-    .where('account', '=', account)
-    .forUpdate()
-    .executeTakeFirst()
-
-const openDeployment = async (trx: Trx, serverId: number): Promise<DeploymentRow | undefined> =>
-  await trx
-    .selectFrom('deployment')
-    .selectAll()
-    .where('server_id', '=', serverId)
-    .where('state', 'in', ['open', 'hold'])
-    .executeTakeFirst()
-
 async function insert(
   context: WorkflowContext,
   trx: Trx,
-  server: Server,
+  server: ServerRow,
   request: ByoiRequest,
 ): Promise<string> {
   const id = randomUUID()
@@ -162,6 +143,8 @@ async function forget(
       .executeTakeFirst()
     if (row === undefined || row.forgotten) return { kind: 'none' } as const
     if (row.state === 'cancelled' || row.cancel_at !== null) return { kind: 'accepted' } as const
+    const open = await openDeployment(trx, server.id)
+    if (open !== undefined && open.id !== row.id) return { kind: 'conflict', id: open.id } as const
     if (row.state === 'open' && row.phase === 'publish') await cancelAfterPublish(context, trx, row, by)
     else await cancelNow(context, trx, row, callerName(by))
     return { kind: 'accepted' } as const

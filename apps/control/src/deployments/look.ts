@@ -1,16 +1,17 @@
-import { BmcError } from '@byoi/bmc'
+import { judge } from '@byoi/bmc'
 import { sql } from 'kysely'
 import { type Db, isAway } from '../store/database.ts'
 import { cancelNow } from './cancel.ts'
+import { carrierOf } from './carrier.ts'
 import { failing, holding } from './outcomes.ts'
-import { type StepContext, type StepResult } from './step.ts'
+import { CommandFailed, type StepContext, type StepResult } from './step.ts'
 import { endInError, stopServer } from './steps/stop-server.ts'
 import { databaseTime, transition, wait } from './transition.ts'
 import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
 import { workflow } from './workflow.ts'
 
 /** More than one BMC command takes. A replica that was stopped for longer has lost its lock when it goes on. */
-const lockLifeMs = 90_000
+const lockLifeMs = 240_000
 const busyMs = 500
 /** After a crash between an intent and its act, somebody looks again within this time. */
 const recordedMs = 10_000
@@ -95,13 +96,15 @@ async function load(context: WorkflowContext, locked: Db, id: string): Promise<S
     .selectAll()
     .where('id', '=', row.server_id)
     .executeTakeFirstOrThrow()
+  const bmc = context.openBmc(server)
   return {
     ...context,
     row,
     server,
     locked,
     now: await databaseTime(locked),
-    bmc: context.openBmc(server),
+    bmc,
+    carrier: carrierOf(bmc, server),
     record: async (evidence, action) => {
       await transition(context, locked, row, { evidence, look: recordedMs, action })
     },
@@ -129,7 +132,8 @@ async function decide(step: StepContext): Promise<StepResult> {
 async function afterFailure(step: StepContext, error: unknown): Promise<boolean> {
   const { row, settings, logger, locked } = step
   logger.warn({ err: error, deployment: row.id, phase: row.phase, tries: row.tries + 1 }, 'a step failed')
-  const delay = settings.retryMs[row.tries]
+  const tries = error instanceof CommandFailed ? judge(error.call, error.cause).tries : 'budget'
+  const delay = tries === 'budget' || row.tries + 1 < tries ? settings.retryMs[row.tries] : undefined
   try {
     if (delay !== undefined) {
       await transition(step, locked, row, {
@@ -154,21 +158,24 @@ async function afterFailure(step: StepContext, error: unknown): Promise<boolean>
 }
 
 function givingUp(row: DeploymentRow, error: unknown) {
-  const actsOnPower = row.phase === 'power-on' || row.phase === 'reset'
-  const unclear = error instanceof BmcError && error.outcome === 'unknown' && actsOnPower
-  if (unclear) {
+  if (!(error instanceof CommandFailed)) {
+    return failing(row, {
+      code: 'INTERNAL',
+      cause: causeOf(error),
+      remedy: "Look at the control plane's log, then start the deployment again.",
+    })
+  }
+  const { cause, remedy } = { cause: causeOf(error), remedy: error.cause.remedy }
+  if (judge(error.call, error.cause).afterwards === 'fail')
+    return failing(row, { code: 'BMC', cause, remedy })
+  if (error.call === 'set-power') {
     return holding(
-      `It is not known whether the server is on or off. ${causeOf(error)} Look at its power, then decide.`,
+      `It is not known whether the server is on or off. ${cause} ${remedy} Look at its power, then decide.`,
     )
   }
-  const known = error instanceof BmcError
-  return failing(row, {
-    code: known ? 'BMC' : 'INTERNAL',
-    cause: causeOf(error),
-    remedy: known ? error.remedy : "Look at the control plane's log, then start the deployment again.",
-  })
+  return holding(`Nothing more can be asked of the BMC. ${cause} ${remedy}`)
 }
 
 /** Only a driver's own sentences are shown: what else is thrown may hold anything. */
 const causeOf = (error: unknown): string =>
-  error instanceof BmcError ? error.message : 'A step of the workflow failed unexpectedly.'
+  error instanceof CommandFailed ? error.message : 'A step of the workflow failed unexpectedly.'

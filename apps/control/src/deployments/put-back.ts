@@ -5,9 +5,9 @@ import { command, type StepContext } from './step.ts'
  * medium is gone. May run twice.
  */
 export async function putBack(step: StepContext): Promise<void> {
-  const { bmc, row } = step
+  const { bmc, carrier, row } = step
   const { bootWas } = row.evidence
-  await command(step, 'eject-medium', (signal) => bmc.ejectMedium(signal))
+  await command(step, 'eject-medium', (signal) => carrier.withdraw(signal))
   if (bootWas !== undefined) {
     await command(step, 'set-boot-device', (signal) => bmc.setBootDevice(bootWas, signal))
   }

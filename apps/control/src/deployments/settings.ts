@@ -18,8 +18,12 @@ export interface WorkflowSettings {
   deadlineMs: number
   /** How long DELETE waits for the end of a publish that has its permit. */
   cancelWaitMs: number
-  /** One command to a BMC. */
+  /** One command to a BMC, with the reading back of what it did. */
   bmcTimeoutMs: number
+  /** One question to a BMC for `server check`. */
+  checkTimeoutMs: number
+  /** Between two readings of the power that must agree before off is believed. */
+  readingsApartMs: number
   /** Waits between the tries of a step whose BMC failed; when they are used up the step has failed. */
   retryMs: readonly number[]
   /** Starts of the agent in one deployment. Generous, because each one that makes progress is legitimate. */
@@ -47,7 +51,9 @@ export const defaultSettings: WorkflowSettings = {
   lostAgentMs: 30 * minute,
   deadlineMs: 24 * 60 * minute,
   cancelWaitMs: 30_000,
-  bmcTimeoutMs: minute,
+  bmcTimeoutMs: 3 * minute,
+  checkTimeoutMs: minute,
+  readingsApartMs: 2000,
   retryMs: [1000, 2000, 4000, 8000, 15_000, 30_000],
   maxEpochs: 50,
   maxJoinsWithoutProgress: 3,

@@ -1,6 +1,7 @@
-import { type Bmc } from '@byoi/bmc'
+import { type Bmc, type BmcCall, BmcError } from '@byoi/bmc'
 import { failpoint } from '../failpoint.ts'
 import { type Db } from '../store/database.ts'
+import { type Carrier } from './carrier.ts'
 import { type Change } from './transition.ts'
 import { type DeploymentRow, Fenced, type ServerRow, type WorkflowContext } from './workflow-context.ts'
 
@@ -13,6 +14,7 @@ export interface StepContext extends WorkflowContext {
   /** The database's time when the row was read. */
   now: Date
   bmc: Bmc
+  carrier: Carrier
   /** Stores evidence before an act, so that a repeat after a crash knows of it. */
   record(evidence: NonNullable<Change['evidence']>, action: string): Promise<void>
 }
@@ -29,15 +31,54 @@ export type Step = (step: StepContext) => Promise<StepResult>
  */
 export async function command<T>(
   step: StepContext,
-  effect: string,
+  effect: Effect,
   run: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   await checkEpoch(step)
   failpoint(`before:${step.row.phase}:${effect}`)
-  const result = await run(AbortSignal.timeout(step.settings.bmcTimeoutMs))
+  const result = await run(AbortSignal.timeout(step.settings.bmcTimeoutMs)).catch((error: unknown) => {
+    const failure = isTimeout(error) ? noAnswer(step.settings.bmcTimeoutMs, error) : error
+    throw failure instanceof BmcError ? new CommandFailed(calls[effect], failure) : failure
+  })
   failpoint(`after:${step.row.phase}:${effect}`)
   return result
 }
+
+const calls = {
+  'read-power': 'read-power',
+  'read-boot-device': 'read-boot',
+  'set-boot-device': 'set-boot',
+  'set-power-on': 'set-power',
+  'set-power-off': 'set-power',
+  'insert-medium': 'media',
+  'eject-medium': 'media',
+} as const satisfies Record<string, BmcCall>
+
+/** What a command is called in failpoints. */
+export type Effect = keyof typeof calls
+
+/** A command that the BMC did not carry out; which call it was decides, with its fault, what is done about it. */
+export class CommandFailed extends Error {
+  readonly call: BmcCall
+  override readonly cause: BmcError
+
+  constructor(call: BmcCall, cause: BmcError) {
+    super(cause.message)
+    this.name = 'CommandFailed'
+    this.call = call
+    this.cause = cause
+  }
+}
+
+const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError'
+
+const noAnswer = (ms: number, cause: unknown): BmcError =>
+  new BmcError(`The BMC did not finish within ${Math.round(ms / 1000)} seconds.`, {
+    fault: 'unreachable',
+    outcome: 'unknown',
+    remedy: 'Check its address and its network.',
+    cause,
+  })
 
 async function checkEpoch({ locked, row }: StepContext): Promise<void> {
   const current = await locked

@@ -24,6 +24,8 @@ export function deploymentView(row: DeploymentRow): DeploymentView {
     error: row.state === 'error' ? row.failure : null,
     hold: row.hold,
     steps: row.steps.map(({ phase, startedAt, endedAt }) => ({ phase, startedAt, endedAt })),
+    booted: row.booted,
+    rescue: row.rescue,
     notes: row.notes,
     log: row.log,
     createdAt: row.created_at.toISOString(),

@@ -34,8 +34,10 @@ before(async () => {
       setPower: (to, signal) => bmc.setPower(to, signal),
       readBootDevice: (signal) => bmc.readBootDevice(signal),
       setBootDevice: (to, signal) => bmc.setBootDevice(to, signal),
-      insertMedium: (content, signal) => bmc.insertMedium(content, signal),
-      ejectMedium: (signal) => bmc.ejectMedium(signal),
+      identify: (signal) => bmc.identify(signal),
+      virtualMedia: bmc.virtualMedia,
+      localMedium: bmc.localMedium,
+      console: bmc.console,
       close: () => bmc.close(),
       ...faults,
     }
@@ -74,9 +76,9 @@ describe('a deployment', { concurrency: 6 }, () => {
   const rescued = async (server: TestServer, after: number) => {
     const agent = await joined(server, after)
     assert.equal((await agent.order()).body['kind'], 'rescue')
-    await agent.report(null, { kind: 'rescue', hostKeys: [] })
+    await agent.report(null, { kind: 'rescue', hostKeys: [], addresses: [] })
     await eventually('the cancel to end', async () => (await server.current()) === null)
-    assert.equal(await server.bootDevice(), 'rescue')
+    assert.equal(await server.bootDevice(), 'network')
     assert.equal(await server.power(), 'on')
     return agent
   }
@@ -311,7 +313,11 @@ describe('a deployment', { concurrency: 6 }, () => {
       return () => faultsOf.delete(server.name)
     }
     const fails = (outcome: 'refused' | 'unknown') => async () => {
-      throw new BmcError('The BMC does not answer.', { outcome, remedy: 'Check its network.' })
+      throw new BmcError('The BMC does not answer.', {
+        fault: 'unreachable',
+        outcome,
+        remedy: 'Check its network.',
+      })
     }
 
     test('does not answer ends in an error before anything was touched', async () => {
@@ -363,7 +369,7 @@ describe('a deployment', { concurrency: 6 }, () => {
       await server.forget()
       await rescued(server, 0)
       heal()
-      assert.equal(await server.bootDevice(), 'rescue')
+      assert.equal(await server.bootDevice(), 'network')
       assert.equal(await server.current(), null)
     })
   })

@@ -36,6 +36,7 @@ export function bringYourOwnImageRoutes(api: FastifyInstance, { servers, deploym
     const server = await ownServer(servers, caller, request.params.serviceName)
     const result = await deployments.forget(server.account, server.serviceName, caller)
     if (result.kind === 'none') throw notInstalling()
+    if (result.kind === 'conflict') throw conflict(server.serviceName, result.id)
     return reply.send(null)
   })
 }

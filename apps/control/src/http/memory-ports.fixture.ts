@@ -102,6 +102,8 @@ export const view = (
   checksum: null,
   error: null,
   hold: null,
+  booted: null,
+  rescue: null,
   steps: [],
   notes: [],
   log: [],
@@ -166,7 +168,7 @@ export function memoryPorts(): MemoryPorts {
       },
       async check(serviceName) {
         const known = [...ports.owned.values()].some((one) => one.serviceName === serviceName)
-        return known ? { power: 'on', bootDevice: 'disk', problems: [] } : null
+        return known ? { identity: null, power: 'on', bootDevice: 'disk', problems: [] } : null
       },
       async remove(serviceName) {
         const server = [...ports.owned.values()].find((one) => one.serviceName === serviceName)
@@ -206,6 +208,9 @@ export function memoryPorts(): MemoryPorts {
         if (last !== undefined && last.view.endedAt !== null) return
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
       },
+      async inspect(serviceName) {
+        return { kind: 'started', id: `inspect-${serviceName}` }
+      },
       async resolveHold(id) {
         const found = [...ports.views.values()].find((one) => one.id === id)
         if (found === undefined) return { kind: 'none' }
@@ -244,4 +249,9 @@ export function memoryPorts(): MemoryPorts {
   return ports
 }
 
-const withBmc = (server: Server) => ({ ...server, bmc: { kind: 'simulated', settings: {} } })
+const withBmc = (server: Server) => ({
+  ...server,
+  bmc: { kind: 'simulated', settings: {} },
+  agentBoot: null,
+  found: null,
+})

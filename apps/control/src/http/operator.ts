@@ -89,8 +89,12 @@ function keyRoutes(api: FastifyInstance, { keys }: Ports): void {
 }
 
 function newServer(body: unknown): NewServer {
-  const { serviceName, account, boot, diskGroups, bmc } = checkShape(NewServerBody, body, 'POST/server')
+  const given = checkShape(NewServerBody, body, 'POST/server')
+  const { serviceName, account, boot, diskGroups, bmc, agentBoot } = given
   if (!isHostname(serviceName)) throw badField('serviceName', 'be a host name in lower case (RFC 1123)')
+  if (diskGroups.length === 0 && (agentBoot ?? null) === null) {
+    throw badField('diskGroups', 'name a disk, unless agentBoot says how the agent gets there to find them')
+  }
   const ids = new Set(diskGroups.map((group) => group.diskGroupId))
   if (ids.size < diskGroups.length) throw badField('diskGroups', 'have a diskGroupId each')
   return {
@@ -98,6 +102,7 @@ function newServer(body: unknown): NewServer {
     account,
     boot,
     diskGroups: diskGroups.map(diskGroup),
+    agentBoot: agentBoot ?? null,
     bmc: {
       kind: bmc.kind,
       settings: bmc.settings,

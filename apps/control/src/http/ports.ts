@@ -1,10 +1,12 @@
 import {
   type AccessRule,
+  type AgentBoot,
   type ByoiRequest,
   type DeploymentView,
   type DiskFacts,
   type HoldDecision,
   type Secret,
+  type ServerAnswer,
   type ServerCheck,
 } from '@byoi/contract'
 
@@ -120,14 +122,19 @@ export interface Server {
 
 export interface ServerDetail extends Server {
   bmc: Omit<BmcSettings, 'password'>
+  agentBoot: AgentBoot | null
+  found: ServerAnswer['found']
 }
 
 export interface NewServer {
   serviceName: string
   account: string
   boot: 'uefi' | 'legacy'
+  /** Empty: made from what the agent finds. */
   diskGroups: DiskGroup[]
   bmc: BmcSettings
+  /** null for a file-backed server. */
+  agentBoot: AgentBoot | null
 }
 
 export interface Servers {
@@ -178,14 +185,23 @@ export interface Deployments {
   byId(account: string | null, id: string): Promise<DeploymentView | null>
   /**
    * DELETE: revokes the epoch, forgets the deployment, puts the server into rescue. Asking again while it is going on has
-   * no second effect and succeeds. `none`: nothing to forget.
+   * no second effect and succeeds. `none`: nothing to forget. `conflict`: an inspection is going on, named by its id.
    */
-  forget(account: string, serviceName: string, by: Caller): Promise<{ kind: 'accepted' } | { kind: 'none' }>
+  forget(
+    account: string,
+    serviceName: string,
+    by: Caller,
+  ): Promise<{ kind: 'accepted' } | { kind: 'none' } | { kind: 'conflict'; id: string }>
   /**
    * Events newer than `afterEventId` (0: from the present state on, which comes at once). Ends after the event with which
    * the deployment has ended, or when `signal` aborts. Ownership has been checked by `byId`.
    */
   watch(id: string, afterEventId: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
+  /** Starts the agent on the server to tell what it is; nothing on its disks is changed. For operators. */
+  inspect(
+    serviceName: string,
+    by: Caller,
+  ): Promise<{ kind: 'started'; id: string } | { kind: 'conflict'; id: string } | { kind: 'none' }>
   /** `not-held`: its state is not `hold`. */
   resolveHold(
     id: string,

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { Unavailable } from '../http/ports.ts'
 import { StartError } from '../start-error.ts'
 import * as initial from './migrations/0001-initial.ts'
+import * as realServers from './migrations/0002-real-servers.ts'
 import { type Database } from './schema.ts'
 
 export type Db = Kysely<Database>
@@ -13,7 +14,10 @@ export type Trx = Transaction<Database>
 /** How to reach PostgreSQL: a socket directory and user (embedded), or a URL (external). */
 export type Connection = { host: string; user: string; database: string } | { connectionString: string }
 
-const migrations: Record<string, Migration> = { '0001-initial': initial }
+const migrations: Record<string, Migration> = {
+  '0001-initial': initial,
+  '0002-real-servers': realServers,
+}
 const int8 = 20
 const oldestRelease = 15
 

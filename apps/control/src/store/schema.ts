@@ -1,9 +1,14 @@
+import { type BootDevice, type PowerState } from '@byoi/bmc'
 import {
   type AccessRule,
+  type AgentBoot,
   type AgentFailure,
+  type BootEvidence,
+  type DeploymentKind,
   type DeploymentState,
   type DiskFacts,
   type DiskState,
+  type MachineFacts,
   type Phase,
 } from '@byoi/contract'
 import { type ColumnType, type Generated } from 'kysely'
@@ -23,6 +28,8 @@ export interface Database {
 }
 
 type Json<T> = ColumnType<T, string, string>
+/** With a default: JSON's null. */
+type JsonOrNull<T> = ColumnType<T, string | undefined, string>
 /** bigint; the pool reads it as a number: all of ours stay below 2^53. */
 type Big = number
 
@@ -66,7 +73,21 @@ interface ServerTable {
   epoch: Generated<Big>
   power_state: 'on' | 'off' | null
   own_image: Generated<boolean>
+  /** null for a file-backed server. */
+  agent_boot: JsonOrNull<AgentBoot | null>
+  /** What the agent found when it last started. */
+  found: JsonOrNull<Found | null>
+  /** OVHcloud's properties of the same names, set by the server's owner. */
+  rescue_ssh_key: string | null
+  efi_bootloader_path: string | null
   created_at: Generated<Date>
+}
+
+/** `at`: RFC 3339. */
+export interface Found {
+  at: string
+  machine: MachineFacts | null
+  disks: DiskFacts[]
 }
 
 /** What POST asked for, without anything secret. */
@@ -90,8 +111,10 @@ export interface Evidence {
   resetOn?: number
   /** Some power action of this deployment may have happened. */
   powerTouched?: boolean
-  /** The boot device before this deployment set it. */
-  bootWas?: 'disk' | 'network' | 'rescue'
+  /** The boot device before this deployment set it; null: none was set. */
+  bootWas?: BootDevice | null
+  /** The power before this deployment touched it. */
+  powerWas?: PowerState
   /** The agent of this epoch has got its permit. */
   permit?: number
 }
@@ -119,11 +142,11 @@ interface DeploymentTable {
   server_id: number
   service_name: string
   account: string
-  kind: 'deploy' | 'rescue'
+  kind: DeploymentKind
   state: DeploymentState
   phase: Phase
   epoch: Big
-  /** null for a rescue. */
+  /** null for a rescue and an inspection. */
   request: Json<StoredRequest | null>
   /** Sealed by the deployment's own key, which is sealed by the master key; both null once the deployment has ended. */
   secrets: Buffer | null
@@ -142,6 +165,12 @@ interface DeploymentTable {
   checksum: string | null
   failure: Json<Omit<AgentFailure, 'disk'> | null>
   hold: string | null
+  /** Evidence that the deployed system came up. */
+  booted: JsonOrNull<{ at: string; by: BootEvidence } | null>
+  /** How to reach the rescue system. */
+  rescue: JsonOrNull<{ hostKeys: string[]; addresses: string[] } | null>
+  /** SHA-256 in hex of the one-time word with which the deployed system phones home. */
+  phone_home_hash: string | null
   steps: Json<StepTime[]>
   notes: Json<string[]>
   log: Json<string[]>
@@ -173,6 +202,10 @@ interface BootSecretTable {
   secret: Buffer | null
   expires_at: Date
   used_at: Date | null
+  /** SHA-256 in hex of the word in the URLs under which the boot medium can be fetched. */
+  token_hash: string | null
+  /** When it was fetched; it is given out once. */
+  fetched_at: Date | null
 }
 
 interface AgentSessionTable {

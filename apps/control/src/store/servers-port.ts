@@ -85,7 +85,7 @@ async function insert(
   server: NewServer,
   actor: string,
 ): ReturnType<Servers['add']> {
-  const { serviceName, account, boot, bmc, diskGroups } = server
+  const { serviceName, account, boot, bmc, diskGroups, agentBoot } = server
   return await db.transaction().execute(async (trx) => {
     await ensureAccount(trx, account)
     const other = await ownerOfDisk(trx, bmc.settings)
@@ -108,6 +108,7 @@ async function insert(
             ? null
             : masterKey.seal(bmc.password.reveal(), bmcPasswordPurpose(serviceName)),
         disk_groups: JSON.stringify(diskGroups),
+        agent_boot: JSON.stringify(agentBoot),
         power_state: null,
       })
       .onConflict((conflict) => conflict.column('service_name').doNothing())
@@ -169,4 +170,6 @@ const serverOf = (row: ServerRow): Server => ({
 const detailOf = (row: ServerRow): ServerDetail => ({
   ...serverOf(row),
   bmc: { kind: row.bmc_kind, settings: row.bmc_settings },
+  agentBoot: row.agent_boot,
+  found: row.found,
 })

@@ -208,6 +208,7 @@ describe('the store', () => {
             { diskGroupId: 1, description: '', size: 4096, disks: [{ serial: 'a', wwn: null, size: 4096 }] },
           ],
           bmc: { kind: 'local', settings: { disk }, password: null },
+          agentBoot: null,
         },
         caller,
       )
@@ -222,12 +223,17 @@ describe('the store', () => {
   test('checks a server: what its BMC says, and what is wrong with its disk', async () => {
     const { servers } = bench.ports
     const server = await bench.addServer()
-    const good = { power: 'off', bootDevice: 'disk', problems: [] }
+    const good = {
+      identity: { vendor: 'byoi', model: 'file-backed server', firmware: null, serial: null },
+      power: 'off',
+      bootDevice: 'disk',
+      problems: [],
+    }
     assert.deepEqual(await servers.check(server.name), good)
     await rm(join(bench.directory, `${server.name}.disk`))
-    const { problems, ...rest } = (await servers.check(server.name)) ?? { problems: [] }
-    assert.deepEqual(rest, { power: 'off', bootDevice: 'disk' })
-    assert.match(problems.join(), /^The disk file .* is not there\.$/)
+    const without = await servers.check(server.name)
+    assert.deepEqual([without?.power, without?.bootDevice], ['off', 'disk'])
+    assert.match(without?.problems.join() ?? '', /^The disk file .* is not there\.$/)
     await mkdir(join(bench.directory, 'servers'), { recursive: true })
     await writeFile(server.state, 'no directory')
     const broken = await servers.check(server.name)
@@ -252,7 +258,7 @@ describe('the store', () => {
     for (const [bmc, reason] of cases) {
       const diskGroups = [{ diskGroupId: 1, description: '', size: 4096, disks: [disk] }]
       const added = await servers.add(
-        { serviceName: 'bad.example', account, boot: 'uefi', diskGroups, bmc },
+        { serviceName: 'bad.example', account, boot: 'uefi', diskGroups, bmc, agentBoot: null },
         caller,
       )
       assert.equal(added.kind, 'refused')

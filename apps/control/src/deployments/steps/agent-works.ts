@@ -1,5 +1,6 @@
 import { failing, restart } from '../outcomes.ts'
-import { command, type Step, type StepContext } from '../step.ts'
+import { believedPower } from '../power-reading.ts'
+import { type Step, type StepContext } from '../step.ts'
 import { type Change } from '../transition.ts'
 import { pollMs } from './power-on.ts'
 
@@ -11,7 +12,7 @@ export const agentWorks: Step = async (step) => {
   const { row, settings, now } = step
   const silentMs = now.getTime() - (row.agent_seen_at ?? row.updated_at).getTime()
   if (silentMs < pollMs(step)) return { wait: pollMs(step) - silentMs }
-  const power = await command(step, 'read-power', (signal) => step.bmc.readPower(signal))
+  const power = await believedPower(step)
   if (power === 'off') return restart(step, row, 'joined')
   if (silentMs < settings.lostAgentMs) return row.bytes_per_second > 0 ? silent(step) : { wait: pollMs(step) }
   return failing(row, {

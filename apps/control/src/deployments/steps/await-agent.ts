@@ -1,5 +1,6 @@
 import { restart } from '../outcomes.ts'
-import { command, type Step } from '../step.ts'
+import { believedPower } from '../power-reading.ts'
+import { type Step } from '../step.ts'
 import { pollMs } from './power-on.ts'
 
 /**
@@ -11,7 +12,7 @@ export const awaitAgent: Step = async (step) => {
   const began = row.steps.at(-1)?.startedAt
   const since = now.getTime() - Date.parse(began ?? row.updated_at.toISOString())
   if (since < Math.min(pollMs(step), settings.bootTimeoutMs)) return { wait: pollMs(step) - since }
-  const power = await command(step, 'read-power', (signal) => step.bmc.readPower(signal))
+  const power = await believedPower(step)
   if (power === 'off') return restart(step, row, 'unjoined')
   return since > settings.bootTimeoutMs ? restart(step, row, 'late') : { wait: pollMs(step) }
 }

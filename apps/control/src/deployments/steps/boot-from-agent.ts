@@ -10,7 +10,7 @@ export const bootFromAgent: Step = async (step) => {
     const bootWas = await command(step, 'read-boot-device', (signal) => step.bmc.readBootDevice(signal))
     await step.record({ bootWas }, 'boot-device.was')
   }
-  const device = step.row.kind === 'rescue' ? 'rescue' : 'network'
+  const { device } = step.carrier
   await command(step, 'set-boot-device', (signal) => step.bmc.setBootDevice(device, signal))
   return { phase: 'power-on', look: 'now', action: 'deployment.boot-device', detail: { device } }
 }

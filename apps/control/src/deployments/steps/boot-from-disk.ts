@@ -4,6 +4,5 @@ import { command, type Step } from '../step.ts'
 export const bootFromDisk: Step = async (step) => {
   const { bmc } = step
   await command(step, 'set-boot-device', (signal) => bmc.setBootDevice('disk', signal))
-  await command(step, 'eject-medium', (signal) => bmc.ejectMedium(signal))
   return { phase: 'reset', look: 'now', action: 'deployment.boot-device', detail: { device: 'disk' } }
 }

@@ -10,7 +10,11 @@ export const close: Step = async (step) => {
     // The server first: whoever changes both takes them in this order.
     await trx
       .updateTable('server')
-      .set({ own_image: row.kind === 'deploy', power_state: 'on' })
+      .set(
+        row.kind === 'inspect'
+          ? { power_state: row.evidence.powerWas ?? 'on' }
+          : { own_image: row.kind === 'deploy', power_state: 'on' },
+      )
       .where('id', '=', row.server_id)
       .execute()
     await transition(step, trx, row, {

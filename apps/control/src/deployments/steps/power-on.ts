@@ -10,13 +10,15 @@ import { unsealBootSecret } from '../deployment-secrets.ts'
  * and is not cycled again; one that reads off is turned on. Undo: turning the server off, when the deployment fails.
  */
 export const powerOn: Step = async (step) => {
-  const { row, bmc } = step
+  const { row, bmc, carrier } = step
   const { evidence, epoch } = row
   if (evidence.onIntent !== epoch) {
     if (evidence.wasOff !== epoch) await turnOff(step)
     const medium = await bootMedium(step)
     if (medium === null) return restart(step, row, 'unjoined')
-    await command(step, 'insert-medium', (signal) => bmc.insertMedium(medium, signal))
+    await command(step, 'insert-medium', (signal) => carrier.offer(medium, signal))
+    // Once more now that it is off: BMCs forget a boot device that waits for its start.
+    await command(step, 'set-boot-device', (signal) => bmc.setBootDevice(carrier.device, signal))
     await step.record({ onIntent: epoch, powerTouched: true }, 'power.on')
   }
   // Turning on what is on does nothing, so a repeat cannot become a second cycle.
@@ -39,7 +41,7 @@ async function turnOff(step: StepContext): Promise<void> {
 }
 
 /** null when the secret of this epoch has expired meanwhile: a new epoch gets a new one. */
-async function bootMedium(step: StepContext): Promise<Buffer | null> {
+async function bootMedium(step: StepContext): Promise<BootMedium | null> {
   const { row, server, agentEndpoint, locked, now } = step
   const found = await locked
     .selectFrom('boot_secret')
@@ -48,13 +50,14 @@ async function bootMedium(step: StepContext): Promise<Buffer | null> {
     .where('epoch', '=', row.epoch)
     .executeTakeFirst()
   if (found === undefined || found.secret === null || found.expires_at <= now) return null
-  const medium: BootMedium = {
+  return {
     ...agentEndpoint,
     server: server.service_name,
     epoch: row.epoch,
     secret: unsealBootSecret(step, row, found.secret),
+    time: Math.floor(now.getTime() / 1000),
+    network: server.agent_boot?.network ?? null,
   }
-  return Buffer.from(JSON.stringify(medium))
 }
 
 /** How often the power of a server that says nothing is read, in ms. */

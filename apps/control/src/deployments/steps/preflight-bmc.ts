@@ -8,5 +8,11 @@ export const preflightBmc: Step = async (step) => {
     .set({ power_state: power })
     .where('id', '=', step.row.server_id)
     .execute()
-  return { phase: 'boot-from-agent', look: 'now', action: 'deployment.preflight-bmc', detail: { power } }
+  return {
+    phase: 'boot-from-agent',
+    evidence: { powerWas: step.row.evidence.powerWas ?? power },
+    look: 'now',
+    action: 'deployment.preflight-bmc',
+    detail: { power },
+  }
 }

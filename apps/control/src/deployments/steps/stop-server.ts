@@ -11,11 +11,10 @@ import { databaseTime, transition } from '../transition.ts'
  * one that may be starting its verified disk is left alone.
  */
 export const stopServer: Step = async (step) => {
-  const { row, bmc } = step
+  const { row, bmc, carrier } = step
   if (row.evidence.powerTouched !== true) {
     await putBack(step)
   } else {
-    await command(step, 'eject-medium', (signal) => bmc.ejectMedium(signal))
     if (phaseNumber(row.phase) < phaseNumber('reset')) {
       await command(step, 'set-power-off', (signal) => bmc.setPower('off', signal))
       await step.locked
@@ -24,6 +23,7 @@ export const stopServer: Step = async (step) => {
         .where('id', '=', row.server_id)
         .execute()
     }
+    await command(step, 'eject-medium', (signal) => carrier.withdraw(signal))
   }
   await endInError(step)
   return { wait: 0 }
@@ -34,7 +34,9 @@ export async function endInError(step: Parameters<Step>[0], note?: string): Prom
   const { row } = step
   await step.locked.transaction().execute(async (trx) => {
     // The server first: whoever changes both takes them in this order.
-    await trx.updateTable('server').set({ own_image: false }).where('id', '=', row.server_id).execute()
+    if (row.kind !== 'inspect') {
+      await trx.updateTable('server').set({ own_image: false }).where('id', '=', row.server_id).execute()
+    }
     await transition(step, trx, row, {
       state: 'error',
       set: {
