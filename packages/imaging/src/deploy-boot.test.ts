@@ -29,7 +29,14 @@ const debian = {
 }
 
 /** How an image gets to the engine, and what can be seen of it before the disk is touched. */
-const ways: { name: string; format: 'raw' | 'qcow2'; ranged: boolean; sees: 'all' | 'head' | 'nothing' }[] = [
+interface Way {
+  name: string
+  format: 'raw' | 'qcow2' | 'vmdk'
+  ranged: boolean
+  sees: 'all' | 'head' | 'nothing'
+}
+
+const ways: Way[] = [
   { name: 'raw with Range', format: 'raw', ranged: true, sees: 'all' },
   { name: 'raw as a stream', format: 'raw', ranged: false, sees: 'head' },
   { name: 'qcow2 with Range', format: 'qcow2', ranged: true, sees: 'all' },
@@ -144,7 +151,7 @@ after(() => rmSync(images, { recursive: true }))
 const makings = new Map<BootImage, Map<string, Promise<string>>>()
 
 /** The image in a format, made once. */
-function made(image: BootImage, format: 'raw' | 'qcow2'): Promise<string> {
+function made(image: BootImage, format: Way['format']): Promise<string> {
   const ofImage = makings.get(image) ?? new Map<string, Promise<string>>()
   makings.set(image, ofImage)
   const making = ofImage.get(format) ?? makeBootImage(mkdtempSync(join(images, 'image-')), image, format)
@@ -154,14 +161,12 @@ function made(image: BootImage, format: 'raw' | 'qcow2'): Promise<string> {
 
 /** Serves the image one of the four ways and deploys it to a used disk. */
 async function deploy(
-  way: (typeof ways)[number],
+  way: Way,
   image: BootImage,
   more: Partial<DeployOptions>,
 ): Promise<{ result: DeployResult | ImagingError; isUntouched: boolean; isBlank: boolean }> {
   await using folder = await scratch()
-  await using server = await serve(await makeBootImage(folder.path, image, way.format), {
-    ranges: way.ranged,
-  })
+  await using server = await serve(await made(image, way.format), { ranges: way.ranged })
   const path = await usedDisk(join(folder.path, 'disk'), DISK)
   const deployment = options({ url: server.url, type: way.format }, path, { dataDisk: false, ...more })
   const result = await deployImage(deployment).catch((error: unknown) => {
@@ -294,6 +299,21 @@ for (const { title, image, boot, path = null, transport = null, loader, loaders,
     }
   })
 }
+
+test('a vmdk image is judged like a qcow2 image', { skip }, async () => {
+  const vmdks: Way[] = [
+    { name: 'vmdk with Range', format: 'vmdk', ranged: true, sees: 'all' },
+    { name: 'vmdk as a stream', format: 'vmdk', ranged: false, sees: 'nothing' },
+  ]
+  for (const way of vmdks) {
+    const refused = await deploy(way, bios, { boot: 'uefi' })
+    assert.ok(refused.result instanceof ImagingError, way.name)
+    const disk = way.ranged ? 'untouched' : 'unbootable'
+    assert.deepEqual([refused.result.code, refused.result.disk], ['BOOT', disk], way.name)
+    const { result } = await deploy(way, uefi, { boot: 'uefi' })
+    assert.equal(result instanceof ImagingError ? result.message : result.boot?.loader, removable, way.name)
+  }
+})
 
 for (const table of ['gpt', 'mbr'] as const) {
   test(`the EFI system partition on ${table} is told as sfdisk sees it on the disk`, { skip }, async () => {
