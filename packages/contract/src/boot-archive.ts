@@ -58,12 +58,8 @@ function padded(bytes: Buffer, length: number, fill: number, what: string): Buff
  */
 export function joinKernelWords(usual: string, own: string): string {
   const list = (words: string): string[] => words.split(' ').filter((each) => each !== '')
-  const ownKinds = new Set(
-    list(own)
-      .map(consoleKind)
-      .filter((kind) => kind !== undefined),
-  )
-  const kept = list(usual).filter((each) => !ownKinds.has(consoleKind(each)))
+  const replaced = list(own).map(consoleKind)
+  const kept = list(usual).filter((each) => consoleKind(each) === '' || !replaced.includes(consoleKind(each)))
   return [...kept, ...list(own)].join(' ')
 }
 
