@@ -99,11 +99,11 @@ export function printView(view: DeploymentView, context: Context): void {
     ['progress', view.kind === 'deploy' ? progress.join(', ') : null],
     ['disk', view.disk],
     ['checksum', view.checksum],
-    ['booted', view.booted === null ? null : `${view.booted.at} (${view.booted.by})`],
-    ...(view.rescue?.addresses ?? []).map((address): [string, string] => ['address', address]),
-    ...(view.rescue?.hostKeys ?? []).map((key): [string, string] => ['host key', key]),
     ['hold', view.hold],
-    ['resolve', view.state === 'hold' ? `byoi hold resolve ${view.id} continue, or fail` : null],
+    ['to go on', view.hold === null ? null : `byoi hold resolve ${view.id} continue, or ... fail to give up`],
+    ['booted', view.booted === null ? null : `${view.booted.at} (${view.booted.by})`],
+    ...(view.rescue?.addresses ?? []).map((address): [string, string] => ['ssh', `root@${address}`]),
+    ...(view.rescue?.hostKeys ?? []).map((key): [string, string] => ['host key', key]),
     ...view.notes.map((note): [string, string] => ['note', note]),
   ]
   for (const [name, value] of facts)

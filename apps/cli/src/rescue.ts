@@ -77,6 +77,6 @@ export async function printRescue(
   const reached = view?.rescue ?? { hostKeys: [], addresses: [] }
   if (options.json) return printJson({ status: 'rescue', servername: service, ...reached }, context)
   context.stdout.write(`${service} is in rescue.\n`)
-  for (const address of reached.addresses) context.stdout.write(`address:     ${address}\n`)
+  for (const address of reached.addresses) context.stdout.write(`ssh:         root@${address}\n`)
   for (const key of reached.hostKeys) context.stdout.write(`host key:    ${key}\n`)
 }

@@ -101,6 +101,9 @@ function newServer(body: unknown): NewServer {
   if (!isHostname(serviceName)) throw badField('serviceName', 'be a host name in lower case (RFC 1123)')
   checkGroups(diskGroups)
   if (agentBoot) checkAgentBoot(agentBoot, boot)
+  if (diskGroups.length === 0 && (agentBoot ?? null) === null) {
+    throw badField('diskGroups', 'name a disk, unless agentBoot says how the agent gets there to find them')
+  }
   return {
     serviceName,
     account,

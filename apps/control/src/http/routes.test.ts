@@ -308,6 +308,7 @@ const badServers: [name: string, change: object][] = [
   ['a name in upper case', { serviceName: 'NS1' }],
   ['a name that begins with a dash', { serviceName: '-ns1' }],
   ['an unknown member', { colour: 'red' }],
+  ['no disk and no agent to find one', { diskGroups: [] }],
   ['two groups of one id', { diskGroups: [fresh.diskGroups[0], fresh.diskGroups[0]] }],
   ['a BMC that cannot work', { bmc: { kind: 'unknown', settings: {}, password: 'password-canary' } }],
   ['another boot mode', { boot: 'bios' }],
