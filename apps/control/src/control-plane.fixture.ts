@@ -5,6 +5,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { realClock, type Timekeeper } from '@byoi/bmc'
 import {
   agentPaths,
   agentProtocolVersion,
@@ -57,6 +58,12 @@ export const request = () =>
 /** Runs until it is killed, as an agent that is busy. Its words are those of the real one. */
 const idleAgent = ['/bin/sh', '-c', 'while :; do sleep 60; done', 'agent']
 
+/** BMC drivers wait for seconds, which simulated BMCs do not need. */
+const quickClock: Timekeeper = {
+  ...realClock,
+  sleep: async (ms, signal) => await realClock.sleep(ms / 100, signal),
+}
+
 export interface Bench extends ControlPlane {
   app: FastifyInstance
   directory: string
@@ -84,6 +91,7 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
       servers: join(directory, 'servers'),
       agentCommand: idleAgent,
       agentEnvironment: { PATH: '/usr/bin:/bin' },
+      clock: quickClock,
     },
     logger,
     caPem: 'CA',
