@@ -61,6 +61,7 @@ const idleAgent = ['/bin/sh', '-c', 'while :; do sleep 60; done', 'agent']
 /** BMC drivers wait for seconds, which simulated BMCs do not need. */
 const quickClock: Timekeeper = {
   ...realClock,
+  now: () => realClock.now() * 10,
   sleep: async (ms, signal) => await realClock.sleep(ms / 100, signal),
 }
 
@@ -111,7 +112,11 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
       return await addServer(controlPlane, app, directory, `ns${servers}.example`)
     },
     close: async () => {
-      const rows = await controlPlane.db.selectFrom('server').selectAll().execute()
+      const rows = await controlPlane.db
+        .selectFrom('server')
+        .selectAll()
+        .where('bmc_kind', '=', 'local')
+        .execute()
       await app.close()
       // First, or it would start again what is turned off next.
       await controlPlane.stop()

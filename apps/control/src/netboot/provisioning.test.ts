@@ -86,10 +86,10 @@ describe('a server that boots from the network', { concurrency: 4 }, () => {
     const { server, id } = await waiting()
     const path = `/netboot/medium/${wordIn(await scriptOf(`mac=${server.mac}`))}`
     const answers = await Promise.all(Array.from({ length: 8 }, () => listener.ask(path)))
-    assert.deepEqual(answers.map(({ status }) => status).sort(), [
-      200,
-      ...Array.from({ length: 7 }, () => 404),
-    ])
+    assert.deepEqual(
+      answers.map(({ status }) => status).toSorted((a, b) => a - b),
+      [200, ...Array.from({ length: 7 }, () => 404)],
+    )
     await listener.ask(path, { from: '127.0.0.2' })
     await eventually('the alarm', async () => (await server.row(id)).notes.length > 0)
     const { notes, state } = await server.row(id)
