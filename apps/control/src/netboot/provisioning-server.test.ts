@@ -5,9 +5,9 @@ import { type Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import { pino } from 'pino'
+import { eventually } from '../control-plane.fixture.ts'
 import { fileReply } from './file-reply.ts'
 import { createProvisioningServer, defaultLimits, type ProvisioningLimits } from './provisioning-server.ts'
 import { readPatched } from './patched-file.ts'
@@ -20,19 +20,19 @@ before(async () => await writeFile(path, Buffer.alloc(size, 'x')))
 after(async () => await rm(directory, { recursive: true }))
 
 /** Files that are open for an answer. */
-let openFiles = 0
+const files = { open: 0 }
 const large: ProvisioningRoute = {
   name: 'large',
   methods: reading,
   path: /^\/large$/,
   answer: async (request) => {
     const file = await open(path)
-    openFiles += 1
+    files.open += 1
     const reply = fileReply(request, { file, size, modified: new Date(0) }, { etag: '"x"', type: 'x/y' })
     return {
       ...reply,
       close: async () => {
-        openFiles -= 1
+        files.open -= 1
         await reply.close?.()
       },
     }
@@ -105,14 +105,10 @@ describe('the provisioning listener cuts off', () => {
     socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n')
     socket.pause()
     await untilFiles(1)
-    let gone = false
-    socket.once('close', () => (gone = true))
-    while (!gone && !socket.destroyed) {
+    await eventually('the end', async () => {
       socket.read(1)
-      await sleep(5)
-      if (openFiles === 0) break
-    }
-    await untilFiles(0)
+      return files.open === 0
+    })
     socket.destroy()
   })
 
@@ -135,13 +131,8 @@ describe('the provisioning listener cuts off', () => {
   })
 })
 
-async function untilFiles(count: number): Promise<void> {
-  const until = Date.now() + 10_000
-  while (openFiles !== count) {
-    if (Date.now() > until) throw new Error(`${openFiles} files are open, not ${count}`)
-    await sleep(5)
-  }
-}
+const untilFiles = async (count: number) =>
+  await eventually(`${count} open files`, async () => files.open === count)
 
 test('who asks on and on for what is not there is not looked for any more, others are', async (t) => {
   const port = await start(t, { misses: { perSecond: 0.001, burst: 3 } })
