@@ -1,8 +1,26 @@
 import { type Answer, type Exchange, type Handler } from './exchange.ts'
 import { type Fault, type FaultContext, type Misbehave } from './fault.ts'
+import { accessFaults } from './faults/access.ts'
+import { bootFaults } from './faults/boot.ts'
+import { etagFaults } from './faults/etags.ts'
+import { mediaFaults } from './faults/media.ts'
+import { slotFaults } from './faults/media-slots.ts'
+import { oemFaults } from './faults/oem.ts'
+import { powerFaults } from './faults/power.ts'
+import { taskFaults } from './faults/tasks.ts'
 import { transportFaults } from './faults/transport.ts'
 
-const faults = { ...transportFaults } satisfies Record<string, Fault>
+const faults = {
+  ...transportFaults,
+  ...accessFaults,
+  ...etagFaults,
+  ...bootFaults,
+  ...powerFaults,
+  ...taskFaults,
+  ...slotFaults,
+  ...mediaFaults,
+  ...oemFaults,
+} satisfies Record<string, Fault>
 
 export type FaultName = keyof typeof faults
 export const faultNames = Object.keys(faults) as FaultName[]
@@ -11,6 +29,7 @@ export const faultNames = Object.keys(faults) as FaultName[]
 export class FaultSwitches {
   readonly #context: FaultContext
   readonly #on = new Map<FaultName, Misbehave>()
+  readonly #nameless: Misbehave[] = []
 
   constructor(context: FaultContext) {
     this.#context = context
@@ -20,6 +39,11 @@ export class FaultSwitches {
     this.#on.set(name, faults[name](this.#context))
   }
 
+  /** One that has no name, such as the face of another vendor. */
+  use(fault: Fault): void {
+    this.#nameless.push(fault(this.#context))
+  }
+
   off(name: FaultName): void {
     this.#on.delete(name)
   }
@@ -27,7 +51,7 @@ export class FaultSwitches {
   /** The service's answer as the misbehaviours leave it; the one that was turned on first is nearest to the service. */
   async answer(exchange: Exchange, service: Handler): Promise<Answer> {
     let handler = service
-    for (const misbehave of this.#on.values()) {
+    for (const misbehave of [...this.#nameless, ...this.#on.values()]) {
       const inner = handler
       handler = (each) => misbehave(each, inner)
     }
