@@ -4,6 +4,7 @@ import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
+import { addNetboot } from './commands/netboot.ts'
 import { addRescue } from './commands/rescue.ts'
 import { addServer } from './commands/server/server.ts'
 import { addStatus } from './commands/status.ts'
@@ -30,6 +31,7 @@ export function makeProgram(context: Context): Command {
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)
+  addNetboot(program, context)
   addWrite(program, context)
   addInspect(program, context)
   return program
