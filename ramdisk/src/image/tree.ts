@@ -35,7 +35,11 @@ export class Tree {
   /** Content of each file. */
   *files(): Generator<{ path: string; data: Buffer }> {
     for (const entry of this.#entries.values())
-      if (entry.kind === 'file') yield { path: entry.path, data: Buffer.from(entry.data.buffer, entry.data.byteOffset, entry.data.length) }
+      if (entry.kind === 'file')
+        yield {
+          path: entry.path,
+          data: Buffer.from(entry.data.buffer, entry.data.byteOffset, entry.data.length),
+        }
   }
 
   /** In the order of the names, which puts a directory before what is in it. */
