@@ -7,6 +7,8 @@ import { addKey } from './commands/key.ts'
 import { addNetboot } from './commands/netboot.ts'
 import { addRescue } from './commands/rescue.ts'
 import { addServer } from './commands/server/server.ts'
+import { addRamdisk } from './commands/ramdisk.ts'
+import { addServer } from './commands/server.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -32,6 +34,7 @@ export function makeProgram(context: Context): Command {
   addKey(program, context)
   addHold(program, context)
   addNetboot(program, context)
+  addRamdisk(program)
   addWrite(program, context)
   addInspect(program, context)
   return program
