@@ -77,10 +77,9 @@ describe('a server in QEMU', { skip }, () => {
     const passwordFile = join(folder, 'password')
     await writeFile(passwordFile, `${password}\n`)
     const boot = firmware === 'bios' ? 'legacy' : 'uefi'
-    await control.operator(
-      ...['server', 'add', name, '--bmc', 'redfish', '--bmc-address', service.url, '--bmc-user', 'admin'],
-      ...['--bmc-password-file', passwordFile, '--boot', boot, '--agent-boot', way, '--mac', mac],
-    )
+    const bmc = ['--bmc', 'redfish', '--bmc-address', service.url, '--bmc-user', 'admin']
+    const agent = ['--boot', boot, '--agent-boot', way, '--mac', mac]
+    await control.operator('server', 'add', name, ...bmc, '--bmc-password-file', passwordFile, ...agent)
     await restartDnsmasq()
     return machine
   }
@@ -189,9 +188,8 @@ const ip = async (...args: string[]) => await command('ip', args)
 
 async function certificate(folder: string): Promise<{ key: string; cert: string }> {
   const [key, cert] = [join(folder, 'bmc.key'), join(folder, 'bmc.pem')]
-  await command('openssl', [
-    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=bmc'],
-    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert],
-  ])
+  const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=bmc']
+  const names = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert]
+  await command('openssl', [...request, ...names])
   return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') }
 }
