@@ -95,8 +95,6 @@ async function permitOrStop(
 /** Throws ImagingError, the disk untouched, when the order cannot be carried out on this server. */
 function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
   const { image, configDrive } = order
-  if (image.type === 'ova')
-    throw untouched('FORMAT', 'The image is declared as ova.', 'Convert the image to qcow2 or raw.')
   if (image.checkSum !== null && !checkSumTypes.includes(image.checkSum.type))
     throw untouched(
       'SUMTYPE',
@@ -112,6 +110,8 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
     },
     disk: targetDisk(order, disks),
     boot: order.boot,
+    efiBootloaderPath: order.efiBootloaderPath,
+    transport: matchDisk(disks, order.disk)?.transport ?? null,
     configDrive:
       configDrive === null
         ? null
@@ -122,6 +122,7 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
             userData:
               configDrive.userDataBase64 === null ? null : Buffer.from(configDrive.userDataBase64, 'base64'),
             userMetadatas: configDrive.userMetadatas,
+            phoneHomeUrl: configDrive.phoneHomeUrl,
           },
     addressPolicy: order.addressPolicy,
     spoolBytes: order.spoolBytes,

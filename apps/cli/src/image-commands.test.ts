@@ -150,7 +150,7 @@ test('write --data-disk copies an image without a partition table', { skip }, as
 
 const refusals = [
   {
-    what: 'write of type ova',
+    what: 'write of a raw image that is declared as ova',
     args: ['write', raw, '--type', 'ova', '--to', at('none.img')],
     code: 'FORMAT',
     message: 'Bad format image, expected: qcow2, raw.',
@@ -178,6 +178,18 @@ const refusals = [
     args: ['write', raw, '--type', 'raw', '--to', at('none.img'), '--size', '8MiB'],
     code: 'DISK',
     message: 'The target disk cannot take this image.',
+  },
+  {
+    what: 'inspect for a UEFI server of an image without an EFI system partition',
+    args: ['inspect', qcow2, '--boot', 'uefi'],
+    code: 'BOOT',
+    message: 'The image cannot boot on this server.',
+  },
+  {
+    what: 'inspect for a legacy server of an image without boot code',
+    args: ['inspect', raw, '--boot', 'legacy', '--bus', 'sata'],
+    code: 'BOOT',
+    message: 'The image cannot boot on this server.',
   },
   {
     what: 'inspect of a raw image that is declared as qcow2',
