@@ -7,7 +7,8 @@ import { type Clean, cleaner, type Kind, kindOf, refusal } from './errors.ts'
 import { type Json } from './json.ts'
 import { patchWithEtag } from './patch.ts'
 import { type Account, Session } from './session.ts'
-import { garbled, type Peer, type WireRequest } from './wire.ts'
+import { type Peer } from './connection.ts'
+import { garbled, type WireRequest } from './wire.ts'
 
 /** A resource as it was read. */
 export interface Resource {

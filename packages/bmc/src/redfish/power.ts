@@ -1,7 +1,7 @@
 import { BmcError, type PowerState } from '../bmc.ts'
 import { type Answer } from './answer.ts'
 import { type Resource } from './client.ts'
-import { kindOf, refusal } from './errors.ts'
+import { isLost, kindOf, refusal } from './errors.ts'
 import { textAt, textsAt } from './json.ts'
 import { readSystem, type Server } from './server.ts'
 import { Task } from './tasks.ts'
@@ -67,7 +67,7 @@ async function requestReset(server: Server, system: Resource, to: PowerState): P
     try {
       answer = await client.post(target, { ResetType: type }, budget, { once: true })
     } catch (error) {
-      if (error instanceof BmcError && error.outcome === 'unknown') return { task: null, lost: error }
+      if (isLost(error)) return { task: null, lost: error }
       throw error
     }
     if (answer.ok) return { task: Task.of(answer, client, budget), lost: null }

@@ -268,7 +268,7 @@ const quirks: readonly Quirk[] = [
   {
     bmc: 'sushy-tools with libvirt, every override continuous',
     face: {},
-    faults: ['always-continuous'],
+    faults: ['always-continuous', 'http-uri-is-a-word'],
     source: 'openstack/sushy-tools main.py',
   },
 ]

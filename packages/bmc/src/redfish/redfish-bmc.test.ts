@@ -154,3 +154,14 @@ test('what the BMC is tells vendor, model, firmware and serial number', async (t
   }
   assert.deepEqual(await bmc.identify(signal), identity)
 })
+
+test('where only a slot of a console in a browser is there, its user is asked to leave it', async (t) => {
+  const { bmc, service } = await redfishRig(t, { faults: ['first-slot-of-a-viewer'] })
+  service.faults.use(({ paths }) => async (exchange, next) => {
+    const answer = await next(exchange)
+    const members = (answer.body as { Members?: unknown[] } | undefined)?.Members
+    if (paths.media.some((media) => media === exchange.path)) members?.splice(0)
+    return answer
+  })
+  await assert.rejects(bmc.insertMedia(iso, signal), /from a console/)
+})
