@@ -6,7 +6,7 @@ import { fails, succeeds } from '../testing/simulated-ipmitool.ts'
 import { IpmiBmc } from './ipmi-bmc.ts'
 import { type IpmiOptions } from './ipmi-options.ts'
 import { type IpmitoolRun, type RunIpmitool, type SessionWish } from './ipmitool.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 
 const { signal } = new AbortController()
 const ok = succeeds('Chassis Power is on\n')

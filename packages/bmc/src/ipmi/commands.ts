@@ -2,7 +2,8 @@ import { realClock, type Timekeeper } from '../clock.ts'
 import { checkIpmiOptions, type IpmiOptions } from './ipmi-options.ts'
 import { type IpmitoolRun, type RunIpmitool, runIpmitoolFor, type SessionWish } from './ipmitool.ts'
 import { type Known, type Lane, laneTo } from './lane.ts'
-import { garbled, hadSession, IpmiFailure, type Meaning, meaningOf } from './meaning.ts'
+import { IpmiFailure, type Meaning } from './ipmi-failure.ts'
+import { garbled, hadSession, meaningOf } from './meaning.ts'
 
 /** How long a command is tried again, and the pause before each further try, in ms. */
 const retryMs = 60_000

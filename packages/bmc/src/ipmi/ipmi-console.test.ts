@@ -10,9 +10,10 @@ import { type ConsoleSession } from '../bmc.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { type IpmiSim, startIpmiSim } from '../testing/ipmi-sim.ts'
 import { type IpmiAnswer, RmcpBmc, type RmcpBmcOptions } from '../testing/rmcp-bmc.ts'
+import { IpmiBmc } from './ipmi-bmc.ts'
 import { IpmiConsole } from './ipmi-console.ts'
 import { type IpmiOptions } from './ipmi-options.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 
 const tools = ['/usr/bin/ipmitool', '/usr/bin/ipmi_sim', '/usr/bin/curl']
 const absent = tools.filter((each) => !existsSync(each))
@@ -118,6 +119,16 @@ describe('The serial console over ipmitool and ipmi_sim', { skip }, () => {
     for (let at = 0; at < paste.length; at += 7) await session.write(Buffer.from(paste.slice(at, at + 7)))
     await all.promise
     assert.equal(arrived, paste)
+  })
+
+  test('commands go on while it is open', async (t) => {
+    const { open, options } = await setUp(t)
+    const session = await open()
+    const bmc = new IpmiBmc(options)
+    await bmc.setPower('on', signal)
+    assert.equal(await bmc.readPower(signal), 'on')
+    await session.write(Buffer.from('still here'))
+    assert.equal(await readUntil(session, (text) => text.length >= 10), 'still here')
   })
 
   test('closing ends the reading and ipmitool, and the BMC gives the console again', async (t) => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, test } from 'node:test'
 import { IpmiBmc } from './ipmi-bmc.ts'
 import { type IpmiOptions } from './ipmi-options.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 import { password, saying, standIn } from './stand-in.fixture.ts'
 
 const { signal } = new AbortController()

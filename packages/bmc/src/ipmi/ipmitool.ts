@@ -1,7 +1,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { type Timekeeper } from '../clock.ts'
 import { type IpmiOptions } from './ipmi-options.ts'
-import { type FailedRun, IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
+import { type FailedRun } from './meaning.ts'
 
 /** How a session with the BMC is asked for. */
 export interface SessionWish {

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test'
 import { BmcError } from '../bmc.ts'
 import { type IpmitoolText, ipmitoolTexts } from '../testing/ipmitool-texts.ts'
 import { IpmiBmc } from './ipmi-bmc.ts'
-import { hadSession, IpmiFailure, meaningOf } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
+import { hadSession, meaningOf } from './meaning.ts'
 import { password, saying, standIn } from './stand-in.fixture.ts'
 
 const { signal } = new AbortController()

@@ -1,6 +1,6 @@
 import { type PowerState } from '../bmc.ts'
 import { type Call, type IpmiCommands, pauseMs } from './commands.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 
 /** Two readings that agree on `off` are so far apart, in ms: BMCs show states that are over. */
 const apartMs = 2000

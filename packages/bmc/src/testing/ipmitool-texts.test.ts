@@ -9,6 +9,8 @@ const skip = existsSync('/usr/bin/ipmitool') ? false : 'needs ipmitool'
 
 interface Made {
   bmc: Partial<RmcpBmcOptions>
+  /** 127.0.0.1 unless given. */
+  host?: string
   /** Power status unless given. */
   command?: string
   password?: string
@@ -38,6 +40,7 @@ const made: Partial<Record<IpmitoolTextName, Made>> = {
   'falls silent at a power reading': status(null),
   'falls silent at a power command': { bmc: answering(0x00, 0x02, null), command: 'chassis power on' },
   'falls silent at a raw command': raw(null),
+  'has no address': { bmc: {}, host: 'a..b' },
   'has another password': { bmc: {}, password: 'wrong' },
   'does not know the user': { bmc: { user: 'somebody' } },
   'finds our proof wrong': { bmc: { status: { rakp4: 0x0f } } },
@@ -87,12 +90,14 @@ const onlyRead: IpmitoolTextName[] = [
   'is talked to by an old ipmitool',
 ]
 
+const usual = { host: '127.0.0.1', command: 'chassis power status', password: 'secret' }
+
 /** What it says in every run, and about its own attempts. */
 const noise =
   /^(?:Loading IANA PEN Registry|Running Get VSO|Invalid completion code received|Discovered IPMB|RAW REQ| 03 08|IPMI Request Match NOT FOUND|No valid response received)/
 
-function run(command: string, port: number, password: string): Promise<string> {
-  const session = ['-I', 'lanplus', '-H', '127.0.0.1', '-p', String(port), '-U', 'admin', '-E', '-C', '17']
+function run({ command, host, password }: Required<Omit<Made, 'bmc'>>, port: number): Promise<string> {
+  const session = ['-I', 'lanplus', '-H', host, '-p', String(port), '-U', 'admin', '-E', '-C', '17']
   // One second for each packet: the driver gives more, for the same words.
   const args = [...session, '-N', '1', '-R', '1', '-v', ...command.split(' ')]
   const env = { PATH: process.env['PATH'], IPMITOOL_PASSWORD: password }
@@ -105,10 +110,7 @@ function run(command: string, port: number, password: string): Promise<string> {
 }
 
 describe('ipmitool says, of a BMC that', { skip, concurrency: 8 }, () => {
-  for (const [
-    name,
-    { bmc: options, command = 'chassis power status', password = 'secret' },
-  ] of Object.entries(made)) {
+  for (const [name, { bmc: options, ...rest }] of Object.entries(made)) {
     test(name, async (t) => {
       const bmc = new RmcpBmc({
         user: 'admin',
@@ -119,8 +121,9 @@ describe('ipmitool says, of a BMC that', { skip, concurrency: 8 }, () => {
       })
       const port = await bmc.listen()
       t.after(() => bmc.close())
-      const lines = (await run(command, port, password)).split('\n').filter((line) => !noise.test(line))
-      assert.equal(lines.join('\n'), ipmitoolTexts[name as IpmitoolTextName].stderr)
+      const lines = (await run({ ...usual, ...rest }, port)).split('\n')
+      const told = lines.filter((line) => !noise.test(line))
+      assert.equal(told.join('\n'), ipmitoolTexts[name as IpmitoolTextName].stderr)
     })
   }
 

@@ -1,5 +1,5 @@
 import { type BmcFault } from '../bmc.ts'
-import { type Meaning } from '../ipmi/meaning.ts'
+import { type Meaning } from '../ipmi/ipmi-failure.ts'
 
 /** What ipmitool 1.8.19 says, and what the driver makes of it. */
 export interface IpmitoolText {
@@ -61,6 +61,10 @@ export const ipmitoolTexts = {
   'falls silent at a raw command': {
     stderr: 'Unable to send RAW command (channel=0x0 netfn=0x0 lun=0x0 cmd=0x8)\n',
     ...lost,
+  },
+  'has no address': {
+    stderr: `Address lookup for a..b failed\nCould not open socket!\n${noSession}`,
+    ...unreachable,
   },
   'has another password': { stderr: `> RAKP 2 HMAC is invalid\n${noSession}`, ...authentication },
   'does not know the user': { stderr: rakp2Error('unauthorized name'), ...authentication },
