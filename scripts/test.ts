@@ -31,6 +31,8 @@ const tools = {
   go: 'golang-go',
   '/usr/share/gocode/src/github.com/ovh/go-ovh/ovh/ovh.go': 'golang-github-ovh-go-ovh-dev',
   '/usr/lib/python3/dist-packages/sushy/__init__.py': 'python3-sushy',
+  ipmitool: 'ipmitool',
+  ipmi_sim: 'openipmi',
   curl: 'curl',
   openssl: 'openssl',
   xz: 'xz-utils',
