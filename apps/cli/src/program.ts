@@ -4,8 +4,10 @@ import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
+import { addNetboot } from './commands/netboot.ts'
+import { addRescue } from './commands/rescue.ts'
+import { addServer } from './commands/server/server.ts'
 import { addRamdisk } from './commands/ramdisk.ts'
-import { addServer } from './commands/server.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -26,9 +28,11 @@ export function makeProgram(context: Context): Command {
   addDeploy(program, context)
   addStatus(program, context)
   addDelete(program, context)
+  addRescue(program, context)
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)
+  addNetboot(program, context)
   addRamdisk(program)
   addWrite(program, context)
   addInspect(program, context)

@@ -11,6 +11,7 @@ import {
   type ImageType,
   type MachineFacts,
   type Phase,
+  type ServerIdentity,
 } from '@byoi/contract'
 import { type ColumnType, type Generated } from 'kysely'
 import { type DiskGroup } from '../http/ports.ts'
@@ -69,6 +70,8 @@ interface ServerTable {
   bmc_settings: Json<Record<string, string | number | boolean>>
   /** Sealed by the master key. */
   bmc_password: Buffer | null
+  /** What the BMC said of itself when it was enrolled or its settings were changed. */
+  bmc_identity: JsonOrNull<ServerIdentity | null>
   disk_groups: Json<DiskGroup[]>
   /** Number of the newest agent's start; older agents are refused. */
   epoch: Generated<Big>
@@ -118,6 +121,8 @@ export interface Evidence {
   powerWas?: PowerState
   /** The agent of this epoch has got its permit. */
   permit?: number
+  /** The boot medium of this epoch was asked for again after it had been given out. */
+  mediumAlarm?: number
 }
 
 /** How often the deployment began again, for the budgets of restarts. */
@@ -207,6 +212,8 @@ interface BootSecretTable {
   token_hash: string | null
   /** When it was fetched; it is given out once. */
   fetched_at: Date | null
+  /** Address of who fetched it: a virtual CD goes on being read by the same one until the agent joins. */
+  fetched_by: string | null
 }
 
 interface AgentSessionTable {
