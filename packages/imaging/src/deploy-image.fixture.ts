@@ -159,6 +159,8 @@ export function options(
     image: { type: 'raw', httpHeader: [], checkSum: null, file: !image.url.startsWith('http'), ...image },
     disk: { path },
     boot: null,
+    efiBootloaderPath: null,
+    transport: null,
     configDrive: null,
     dataDisk: true,
     addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: true, denyPorts: [] },

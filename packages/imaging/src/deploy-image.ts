@@ -107,6 +107,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
       written: staging.writer.written,
       seconds: (performance.now() - deployment.startedAt) / 1000,
       notes: [...deployment.notes],
+      boot: null,
       disk: deployment.state,
     }
   } finally {
