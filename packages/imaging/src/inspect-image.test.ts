@@ -9,7 +9,7 @@ const SIZE = 12 * MiB
 
 function inspectionOf(url: string, more: Partial<InspectOptions> = {}): InspectOptions {
   const { image, addressPolicy } = options({ url }, '')
-  return { image: { ...image, type: null }, boot: null, addressPolicy, ...more }
+  return { image: { ...image, type: null }, boot: null, bus: null, addressPolicy, ...more }
 }
 
 test('a GPT image in qcow2 tells its partitions and what firmware needs', {

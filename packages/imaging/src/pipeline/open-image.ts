@@ -8,6 +8,7 @@ import { UnplannedQcow2Decoder } from '../decode/qcow2-unplanned.ts'
 import { openQcow2View } from '../decode/qcow2-view.ts'
 import { openRawView, RawDecoder } from '../decode/raw-stream.ts'
 import type { ImageSource } from '../source/source.ts'
+import { Unseen } from '../table/image-reader.ts'
 import type { Ring } from './ring.ts'
 
 /** RAM for the map of an image whose tables can be read beforehand. A straight conversion of 2 TiB takes far less. */
@@ -27,9 +28,6 @@ export interface OpenedImage {
   /** A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`. Throws ImagingError. */
   newDecoder(diskSize: number, ring: Ring): StreamDecoder & { notes: string[] }
 }
-
-/** The content is there, but cannot be looked at yet. */
-export class Unseen extends Error {}
 
 /**
  * Looks at what the source serves. `head`: the first bytes, for a source that cannot be read at will; else null.
