@@ -8,6 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeployOrder, type JoinRequest, type RescueOrder, agentPaths } from '@byoi/contract'
 import { type DeployOptions, ImagingError } from '@byoi/imaging'
 import { type AgentEnd, runAgent } from './agent.ts'
+import type { AgentServer } from './agent-server.ts'
+import { readBootMedium } from './boot-medium.ts'
+import { fileBackedServer } from './file-backed-server.ts'
 import type { Engine } from './run-deploy.ts'
 import { TestControlPlane, makeCertificate, serverName } from './control-plane.fixture.ts'
 
@@ -22,6 +25,7 @@ const result = {
   written: 4096,
   seconds: 0.5,
   notes: ['a note'],
+  boot: null,
   disk: 'complete',
 } as const
 
@@ -77,7 +81,7 @@ interface Run {
   lines: string[]
   run: (
     engine: Engine,
-    options?: { medium?: string; patienceMs?: number; signal?: AbortSignal },
+    options?: { medium?: string; patienceMs?: number; signal?: AbortSignal; server?: Partial<AgentServer> },
   ) => Promise<AgentEnd>
 }
 
@@ -91,10 +95,10 @@ async function prepare(t: TestContext, order: DeployOrder | RescueOrder): Promis
   return {
     plane,
     lines,
-    run: (engine, options = {}) =>
-      runAgent({
-        bootMedium: options.medium ?? plane.medium(),
-        disk: { path, serial: 'S1' },
+    run: async (engine, options = {}) =>
+      await runAgent({
+        medium: await readBootMedium(options.medium ?? plane.medium()),
+        server: { ...(await fileBackedServer({ path, serial: 'S1' })), ...options.server },
         engine,
         log: (line) => lines.push(line),
         patienceMs: options.patienceMs ?? 20_000,
@@ -134,7 +138,7 @@ test('a deploy order is carried out, reported and heard', { skip }, async (t) =>
   const working = plane.reports().filter((report) => report.outcome === null)
   assert.ok(working.some((report) => (report.progress?.bytesPerSecond ?? 0) > 0))
   assert.ok(working.some((report) => report.progress?.secondsLeft === 1))
-  const { disk: _disk, ...reported } = result
+  const { disk: _disk, boot: _boot, ...reported } = result
   assert.deepEqual(plane.outcome(), { kind: 'published', result: { ...reported, notes: ['a note'] } })
   assert.deepEqual(plane.faults, [])
   const everything = JSON.stringify([plane.reports(), lines])
