@@ -52,7 +52,7 @@ function portsOf({ ports: wanted }: NetworkConfig, found: readonly NicFacts[]): 
   if (found.length === 0) throw new Error('The server has no Ethernet port that this kernel knows.')
   if (wanted.length === 0) return found.toSorted((a, b) => unlikely(a) - unlikely(b))
   return wanted.map((mac) => {
-    const port = found.find((each) => each.mac === mac.toLowerCase())
+    const port = found.find((each) => each.mac === mac)
     if (port !== undefined) return port
     const there = found.map((each) => each.mac).join(', ')
     throw new Error(`The server has no port ${mac}, which its record names; it has ${there}.`)

@@ -9,8 +9,8 @@ import { reach } from './reach.ts'
 /** How long a port may take to get its carrier before all are looked at anew, in ms. */
 const carrierMs = 20_000
 const carrierPollMs = 250
-/** How long one way is tried where there are others, in ms: a switch may block a new port for 30 s. */
-const attemptMs = 35_000
+/** How long one way is tried where there are others, in ms. Its port stays up: a switch that blocks it at first lets the next try through. */
+const attemptMs = 15_000
 /** How long nothing is said of a way that does not lead to the control plane yet, in ms. */
 const quietMs = 5000
 /** How long a line of the log is not said again, in ms. */
@@ -47,8 +47,8 @@ export async function bringUpNetwork(options: NetworkOptions): Promise<Link> {
     }
   } catch (cause) {
     if (!ends.aborted || options.signal.aborted) throw cause
-    const minutes = Math.round(options.patienceMs / 60_000)
-    throw new Error(`No way to the control plane was found within ${minutes} minutes.`, { cause })
+    const seconds = options.patienceMs / 1000
+    throw new Error(`No way to the control plane was found within ${seconds} s.`, { cause })
   }
 }
 

@@ -4,7 +4,7 @@ import { pause } from '../backoff.ts'
 import { sentenceOf } from '../log.ts'
 
 /** How long one address may take to answer, in ms. */
-const connectMs = 5000
+const connectMs = 3000
 const betweenMs = 500
 
 /**
