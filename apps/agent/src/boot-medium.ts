@@ -15,9 +15,12 @@ export async function readBootMedium(path: string): Promise<BootMedium> {
   return medium
 }
 
+/** A later control plane may add fields; whether it still works with this agent is for the answer to the join to say. */
+const openMedium = { ...BootMedium, additionalProperties: true }
+
 function parsed(text: string): BootMedium {
   try {
-    return checkShape(BootMedium, jsonOf(text), 'boot medium')
+    return checkShape(openMedium, jsonOf(text), 'boot medium')
   } catch (cause) {
     const field = cause instanceof BadParameter ? cause.field : ''
     const why = field === '' ? 'is no JSON object' : `has no ${field}, or a wrong one`
