@@ -128,9 +128,10 @@ export async function serve(
       ...(range && !isStale ? { 'content-range': `bytes ${start}-${end - 1}/${size}` } : {}),
     })
     const limit = Math.min(end, start + cutAfter(number))
+    const closed = once(response, 'close')
     for (let at = start; at < limit && !response.destroyed; at += 100_000) {
       const room = response.write(await readAt(path, at, Math.min(100_000, limit - at)))
-      if (!room) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+      if (!room) await Promise.race([once(response, 'drain'), closed])
     }
     if (limit === end) response.end()
     else if (!silent) response.destroy()

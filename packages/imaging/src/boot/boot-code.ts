@@ -34,5 +34,7 @@ const GRUB2_CORE_AT = 0x5c
 export function grubCoreLba(sector: Uint8Array): number | null {
   const isGrub2 = grub2Jump.every((byte, at) => sector[at] === byte)
   if (!isGrub2 || bootCodeOf(sector) !== 'grub') return null
-  return Number(Buffer.from(sector.buffer, sector.byteOffset, MBR_SIZE).readBigUInt64LE(GRUB2_CORE_AT)) || null
+  return (
+    Number(Buffer.from(sector.buffer, sector.byteOffset, MBR_SIZE).readBigUInt64LE(GRUB2_CORE_AT)) || null
+  )
 }

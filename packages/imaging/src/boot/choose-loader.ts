@@ -12,7 +12,6 @@ const removableMediaPaths = {
 }
 /** Paths that an error lists. */
 const MOST_LISTED = 8
-const otherServer = 'or use a server that boots in legacy mode'
 
 type Esp = NonNullable<BootFacts['esps']>[number]
 type SeenEsp = Esp & { content: EspContent }
@@ -39,7 +38,7 @@ export function chooseLoader(
   if (seen.length === 0) {
     throw refuse(
       'The server boots by UEFI, and the image has no EFI system partition.',
-      `Use an image that boots by UEFI, ${otherServer}.`,
+      'Use an image that boots by UEFI, or a server that boots in legacy mode.',
     )
   }
   throw asked === null ? noLoader(seen, cpu) : notThere(seen, asked, cpu)
@@ -70,7 +69,7 @@ function noLoader(esps: SeenEsp[], cpu: Cpu | null): ImagingError {
     `The server boots by UEFI, and the image's EFI system partition (number ${numbers}) holds no boot loader${
       fault === undefined ? '' : `: its file system ${fault}`
     }.`,
-    `Install a boot loader for UEFI in the image (for GRUB: grub-install --removable), ${otherServer}.`,
+    `Install a boot loader for UEFI in the image (for GRUB: grub-install --removable), or use a server that boots in legacy mode.`,
   )
 }
 

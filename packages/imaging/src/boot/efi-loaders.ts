@@ -22,7 +22,8 @@ export interface EspContent {
 
 /** Levels of directories below \EFI in which loaders are looked for: \EFI\debian, \EFI\Microsoft\Boot. */
 const LEVELS = 2
-/** More programs than any sound partition holds; the rest is not looked at. */
+/** More directories of a level and more programs than any sound partition holds; the rest is not looked at. */
+const MOST_DIRECTORIES = 128
 const MOST_PROGRAMS = 64
 
 /** Loaders in the order in which they are tried: removable media path, shim, GRUB, systemd-boot, Windows; then others. */
@@ -77,7 +78,7 @@ async function findPrograms(fat: FatVolume, tolerate: Tolerate): Promise<Program
   let level = root.filter((entry) => entry.isDirectory && isNamed(entry, 'EFI')).map(childOf(''))
   for (let below = 0; below <= LEVELS; below++) {
     const children: Program[] = []
-    for (const { path, entry } of level) {
+    for (const { path, entry } of level.slice(0, MOST_DIRECTORIES)) {
       const entries = (await tolerate(readFatDirectory(fat, entry.cluster))) ?? []
       children.push(...entries.filter(({ name }) => !illegal.test(name)).map(childOf(path)))
     }

@@ -1,5 +1,5 @@
 import { openExt, ROOT_INODE } from '../filesystem/ext.ts'
-import { type ExtEntry, readExtDirectory } from '../filesystem/ext-directory.ts'
+import { readExtDirectory } from '../filesystem/ext-directory.ts'
 import { type Volume, VolumeFault } from '../filesystem/volume.ts'
 
 /** What a disk hangs on. */
@@ -19,22 +19,28 @@ const flavours: { name: string; pattern: RegExp; lacks: readonly Bus[] }[] = [
   },
 ]
 
-/** Names of the Linux kernels in /boot of an ext2, ext3 or ext4 volume, or in its root where it is /boot itself. */
+/** Names of the Linux kernels in /boot of an ext2, ext3 or ext4 volume, and in its root where it is /boot itself. */
 export async function findKernels(volume: Volume): Promise<string[]> {
+  const ext = await unlessFault(openExt(volume))
+  if (!ext) return []
+  const root = (await unlessFault(readExtDirectory(ext, ROOT_INODE))) ?? []
+  const boot = root.find(({ name }) => name === 'boot')
+  const inBoot = boot ? await unlessFault(readExtDirectory(ext, boot.inode)) : null
+  return [...root, ...(inBoot ?? [])]
+    .map(({ name }) => name)
+    .filter((name) => kernelName.test(name))
+    .sort()
+}
+
+/** What cannot be read tells nothing: null. */
+async function unlessFault<T>(work: Promise<T>): Promise<T | null> {
   try {
-    const ext = await openExt(volume)
-    const root = await readExtDirectory(ext, ROOT_INODE)
-    const boot = root.find(({ name }) => name === 'boot')
-    const inBoot = boot ? await readExtDirectory(ext, boot.inode) : []
-    return [...kernelsAmong(root), ...kernelsAmong(inBoot)].sort()
+    return await work
   } catch (error) {
-    if (error instanceof VolumeFault) return []
+    if (error instanceof VolumeFault) return null
     throw error
   }
 }
-
-const kernelsAmong = (entries: ExtEntry[]): string[] =>
-  entries.map(({ name }) => name).filter((name) => kernelName.test(name))
 
 /**
  * A sentence when none of the image's kernels has a driver for the bus of the target disk; null where one has, or where it

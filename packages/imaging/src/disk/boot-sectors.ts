@@ -27,7 +27,12 @@ export async function bootTraces(path: string): Promise<BootTraces> {
     return { ...(await tracesOn(file)), error: null }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    return { mbrCode: false, table: 'none', esp: false, error: `The disk ${path} cannot be read: ${code ?? message}.` }
+    return {
+      mbrCode: false,
+      table: 'none',
+      esp: false,
+      error: `The disk ${path} cannot be read: ${code ?? message}.`,
+    }
   } finally {
     await file?.close().catch(() => undefined)
   }
@@ -39,7 +44,8 @@ async function tracesOn(file: FileHandle): Promise<Omit<BootTraces, 'error'>> {
   const mbrCode = hasBootSignature(sector) && bootCodeOf(sector) !== null
   const hasEspInMbr = entries.some(({ type }) => type === EFI_SYSTEM_MBR)
   const gpt = (await gptEntries(file, 512)) ?? (await gptEntries(file, 4096))
-  if (gpt) return { mbrCode, table: 'gpt', esp: hasEspInMbr || gpt.some(({ type }) => type === EFI_SYSTEM_GPT) }
+  if (gpt)
+    return { mbrCode, table: 'gpt', esp: hasEspInMbr || gpt.some(({ type }) => type === EFI_SYSTEM_GPT) }
   return { mbrCode, table: entries.length > 0 ? 'mbr' : 'none', esp: hasEspInMbr }
 }
 

@@ -15,6 +15,7 @@ export interface FatEntry {
 const entrySize = 32
 /** A directory has at most 65536 entries. */
 const maxBytes = 65536 * entrySize
+const PIECE = 4096
 const [end, deleted, dot] = [0x00, 0xe5, 0x2e]
 const [volumeLabel, directory, longName] = [0x08, 0x10, 0x0f]
 const unitsPerPart = 13
@@ -37,18 +38,24 @@ export async function readFatDirectory(fat: FatVolume, cluster?: number): Promis
   return entries
 }
 
+/** Pieces of a directory, which mostly end in the first. */
 async function* directoryBytes(fat: FatVolume, cluster: number | undefined): AsyncGenerator<Buffer> {
-  const { root, volume, clusterSize } = fat
+  const { root } = fat
   if (cluster === undefined && 'offset' in root) {
-    yield await volume.read(root.offset, root.length)
+    yield* pieces(fat, root.offset, root.length)
     return
   }
   let next: number | null = cluster ?? ('cluster' in root ? root.cluster : 0)
-  for (let read = 0; next !== null; read += clusterSize) {
+  for (let read = 0; next !== null; read += fat.clusterSize) {
     if (read >= maxBytes) throw new VolumeFault('has a directory without an end')
-    yield await volume.read(clusterOffset(fat, next), clusterSize)
+    yield* pieces(fat, clusterOffset(fat, next), fat.clusterSize)
     next = await nextCluster(fat, next)
   }
+}
+
+async function* pieces({ volume }: FatVolume, offset: number, length: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < length; at += PIECE)
+    yield await volume.read(offset + at, Math.min(PIECE, length - at))
 }
 
 function isListed(raw: Buffer): boolean {
@@ -83,7 +90,8 @@ function shortName(raw: Buffer): string {
 class LongName {
   #parts: string[] = []
   #checksum = 0
-  #expected = 0
+  /** Number of the next part; 0: the entry itself; -1: none. */
+  #expected = -1
 
   add(raw: Buffer): void {
     const order = (raw[0] ?? 0) & 0x3f
@@ -98,10 +106,10 @@ class LongName {
 
   /** The name for the entry `raw`, or null where the parts are not a whole name of it. */
   take(raw: Buffer): string | null {
-    const isWhole = this.#parts.length > 0 && this.#expected === 0 && this.#checksum === checksumOf(raw)
-    const name = isWhole ? (this.#parts.join('').split('\0', 1)[0] ?? '') : ''
+    const isWhole = this.#expected === 0 && this.#checksum === checksumOf(raw)
+    const name = isWhole ? this.#parts.join('').split('\0', 1)[0] : null
     this.#drop()
-    return name === '' ? null : name
+    return name || null
   }
 
   #drop(): void {

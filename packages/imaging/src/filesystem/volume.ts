@@ -1,7 +1,7 @@
 import type { PieceReader } from './piece-reader.ts'
 
 /** What one look at a volume may read, in bytes, each request counting at least COST: hostile tables end in a fault. */
-const BUDGET = 16 * 1024 * 1024
+const BUDGET = 4 * 1024 * 1024
 const COST = 512
 
 /** The volume is not what its own tables say. The message completes "The file system ...". */
