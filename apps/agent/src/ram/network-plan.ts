@@ -35,8 +35,8 @@ const bondName = 'byoi-bond'
 const vlanName = 'byoi-vlan'
 
 /**
- * The ways onto the network, the likeliest first: the bond that is asked for, or each port that may be it. Throws an Error with one
- * sentence when a port that is asked for is not there, or there is none at all.
+ * The ways onto the network, the likeliest first: the bond that is asked for, of those of its ports that are there, or each port that may
+ * be it. Throws an Error with one sentence when none is there.
  */
 export function planNetwork(config: NetworkConfig | null, found: readonly NicFacts[]): LinkPlan[] {
   const network = config ?? anyNetwork
@@ -51,12 +51,10 @@ export const portUp = (port: string): Action[] => [disableIpv6(port, '1'), ip('l
 function portsOf({ ports: wanted }: NetworkConfig, found: readonly NicFacts[]): NicFacts[] {
   if (found.length === 0) throw new Error('The server has no Ethernet port that this kernel knows.')
   if (wanted.length === 0) return found.toSorted((a, b) => unlikely(a) - unlikely(b))
-  return wanted.map((mac) => {
-    const port = found.find((each) => each.mac === mac)
-    if (port !== undefined) return port
-    const there = found.map((each) => each.mac).join(', ')
-    throw new Error(`The server has no port ${mac}, which its record names; it has ${there}.`)
-  })
+  const there = wanted.flatMap((mac) => found.filter((port) => port.mac === mac))
+  if (there.length > 0) return there
+  const macs = found.map(({ mac }) => mac).join(', ')
+  throw new Error(`The server's record names ${wanted.join(', ')}, but its ports are ${macs}.`)
 }
 
 /** Ports on USB lead to the server's own BMC, which gives out addresses there. */

@@ -56,10 +56,16 @@ export async function bringUpNetwork(options: NetworkOptions): Promise<Link> {
 async function tryAll(site: NetworkOptions): Promise<Link | null> {
   const plans = planNetwork(site.config, await findPorts())
   const names = [...new Set(plans.flatMap(({ ports }) => ports))]
-  for (const action of names.flatMap(portUp)) await carryOut(action)
+  // A port that is broken must not keep the others from being tried.
+  for (const action of names.flatMap(portUp))
+    await carryOut(action).catch((error: unknown) => site.log(sentenceOf(error)))
   const connected = await waitForCarrier(names, site)
   for (const plan of plans.filter(({ ports }) => ports.some((port) => connected.includes(port)))) {
-    const link = await tryOne(plan, plans.length === 1, site)
+    const link = await tryOne(plan, plans.length === 1, site).catch((error: unknown) => {
+      site.signal.throwIfAborted()
+      site.log(`${plan.name}: ${sentenceOf(error)}`)
+      return null
+    })
     if (link !== null) return link
   }
   return null

@@ -18,6 +18,9 @@ const staysMs = 60 * 60_000
 const efivars = '/sys/firmware/efi/efivars'
 const home = '/root'
 const motd = '/etc/motd'
+const hostname = '/proc/sys/kernel/hostname'
+/** In characters; what is longer the kernel cuts (uname(2)). */
+const longestHostname = 64
 
 export interface RamServerOptions {
   /** The server's name. */
@@ -45,6 +48,8 @@ export async function ramServer(options: RamServerOptions): Promise<AgentServer>
   const startRescue = async ({ sshKey }: RescueOrder) => {
     const { name, directory, log, signal } = options
     await writeFile(motd, messageOfTheDay(name, disks))
+    // For the prompt: nobody should take this for the server's own system.
+    await writeFile(hostname, `rescue.${name}`.slice(0, longestHostname))
     if (sshKey === null) {
       log('The order brings no SSH key: nobody can log in.')
       return { hostKeys: [], addresses: [] }

@@ -15,6 +15,8 @@ const motd = join(directory, 'motd')
 writeFileSync(motd, '')
 execFileSync('mount', ['--bind', motd, '/etc/motd'])
 execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/root'])
+// The name of the host is the whole machine's too.
+execFileSync('mount', ['--bind', '/dev/null', '/proc/sys/kernel/hostname'])
 execFileSync('ip', ['link', 'set', 'lo', 'up'])
 
 const ending = new AbortController()
