@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isIPv4 } from 'node:net'
-import { type Action, addAddress, defaultRoute, ip } from './network-plan.ts'
+import { type Action, addAddress, defaultRoute, ip } from './action.ts'
 
 /** What a DHCP server has given. */
 export interface Lease {

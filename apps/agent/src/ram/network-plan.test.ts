@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { NetworkConfig, NicFacts } from '@byoi/contract'
 import { type Lease, leaseActions, leaseOf } from './dhcp.ts'
-import { type Action, planNetwork, portUp } from './network-plan.ts'
+import type { Action } from './action.ts'
+import { planNetwork, portUp } from './network-plan.ts'
 import { resolvConf } from './resolv-conf.ts'
 
 const nic = (name: string, mac: string, driver = 'igb'): NicFacts => ({

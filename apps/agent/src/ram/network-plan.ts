@@ -1,8 +1,5 @@
-import { isIPv4 } from 'node:net'
 import type { NetworkConfig, NicFacts } from '@byoi/contract'
-
-/** One thing to do: a command to run, or a file of proc or sysfs to write. */
-export type Action = { argv: readonly string[] } | { write: string; value: string }
+import { type Action, addAddress, defaultRoute, disableIpv6, ip, routerAdvertisements } from './action.ts'
 
 /** A way onto the network. */
 export interface LinkPlan {
@@ -124,21 +121,11 @@ const onVlan = ({ vlan }: NetworkConfig, name: string): string =>
 const mtu = ({ mtu: bytes }: NetworkConfig, link: string): Action[] =>
   bytes === null ? [] : [ip('link', 'set', link, 'mtu', String(bytes))]
 
-/** Documentation/networking/ip-sysctl.rst. Before the link comes up: then the kernel asks for a router by itself. */
+/** Before the link comes up: then the kernel asks for a router by itself. */
 function ipv6Settings({ ipv6 }: NetworkConfig, link: string): Action[] {
   if (ipv6.method === 'none') return [disableIpv6(link, '1')]
-  const routers = ipv6.method === 'slaac' ? '1' : '0'
-  return [
-    { write: `/proc/sys/net/ipv6/conf/${link}/accept_ra`, value: routers },
-    { write: `/proc/sys/net/ipv6/conf/${link}/autoconf`, value: routers },
-    disableIpv6(link, '0'),
-  ]
+  return [...routerAdvertisements(link, ipv6.method === 'slaac'), disableIpv6(link, '0')]
 }
-
-const disableIpv6 = (link: string, value: '0' | '1'): Action => ({
-  write: `/proc/sys/net/ipv6/conf/${link}/disable_ipv6`,
-  value,
-})
 
 function addresses({ ipv4, ipv6 }: NetworkConfig, link: string): Action[] {
   return [ipv4, ipv6].flatMap((each) => {
@@ -147,15 +134,3 @@ function addresses({ ipv4, ipv6 }: NetworkConfig, link: string): Action[] {
     return [addAddress(address, link), ...(gateway === null ? [] : [defaultRoute(gateway, link)])]
   })
 }
-
-/** `address` with its prefix length. The broadcast address is the network's last. */
-export const addAddress = (address: string, link: string): Action =>
-  isIPv4(address.split('/')[0] ?? '')
-    ? ip('addr', 'replace', address, 'broadcast', '+', 'dev', link)
-    : ip('-6', 'addr', 'replace', address, 'dev', link)
-
-/** Many providers' gateways are outside of the server's own network, hence `onlink`. */
-export const defaultRoute = (gateway: string, link: string): Action =>
-  ip(isIPv4(gateway) ? '-4' : '-6', 'route', 'replace', 'default', 'via', gateway, 'dev', link, 'onlink')
-
-export const ip = (...args: string[]): Action => ({ argv: ['ip', ...args] })

@@ -1,8 +1,9 @@
 import type { NicFacts } from '@byoi/contract'
 import { backoff, pause } from '../backoff.ts'
 import { type Log, sentenceOf } from '../log.ts'
-import { type Link, type LinkOptions, carryOut, setUpLink } from './link.ts'
-import { type LinkPlan, ip, planNetwork, portUp } from './network-plan.ts'
+import { carryOut, ip } from './action.ts'
+import { type Link, type LinkOptions, setUpLink } from './link.ts'
+import { type LinkPlan, planNetwork, portUp } from './network-plan.ts'
 import { findPorts } from './ports.ts'
 import { reach } from './reach.ts'
 
