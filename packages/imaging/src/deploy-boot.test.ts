@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
+import { EFI_SYSTEM_GPT } from './boot/efi-partitions.ts'
 import { type BootImage, loaderTree, makeBootImage } from './boot/testing/boot-images.ts'
 import { efiProgram, foreignMachine, removableName } from './boot/testing/efi-program.ts'
 import { lacks, MiB, options, readAt, run, scratch, serve, usedDisk } from './deploy-image.fixture.ts'
 import { deployImage } from './deploy-image.ts'
 import type { DeployOptions, DeployResult } from './deploy-image.types.ts'
 import { ImagingError } from './error.ts'
-import { extWith } from './filesystem/testing/volumes.ts'
+import { extWith, fatWith } from './filesystem/testing/volumes.ts'
+import { guidBytes } from './table/guid.ts'
+import { makeGpt } from './table/testing/make-image.ts'
 
 const DISK = 16 * MiB
 const skip = lacks('qemu-img', 'sfdisk', 'mkfs.vfat', 'mcopy', 'mke2fs')
@@ -23,12 +29,22 @@ const debian = {
 }
 
 /** How an image gets to the engine, and what can be seen of it before the disk is touched. */
-const ways: { name: string; format: 'raw' | 'qcow2'; ranged: boolean; sees: 'all' | 'head' | 'nothing' }[] = [
+interface Way {
+  name: string
+  format: 'raw' | 'qcow2' | 'vmdk'
+  ranged: boolean
+  sees: 'all' | 'head' | 'nothing'
+}
+
+const ways: Way[] = [
   { name: 'raw with Range', format: 'raw', ranged: true, sees: 'all' },
   { name: 'raw as a stream', format: 'raw', ranged: false, sees: 'head' },
   { name: 'qcow2 with Range', format: 'qcow2', ranged: true, sees: 'all' },
   { name: 'qcow2 as a stream', format: 'qcow2', ranged: false, sees: 'nothing' },
 ]
+
+/** All is seen, and nothing: where an image is deployed, the others add little. */
+const extremes = ways.filter(({ name }) => ['raw with Range', 'qcow2 as a stream'].includes(name))
 
 interface Refusal {
   title: string
@@ -130,16 +146,27 @@ const refusals: Refusal[] = [
   },
 ]
 
+const images = mkdtempSync(join(tmpdir(), 'byoi-boot-'))
+after(() => rmSync(images, { recursive: true }))
+const makings = new Map<BootImage, Map<string, Promise<string>>>()
+
+/** The image in a format, made once. */
+function made(image: BootImage, format: Way['format']): Promise<string> {
+  const ofImage = makings.get(image) ?? new Map<string, Promise<string>>()
+  makings.set(image, ofImage)
+  const making = ofImage.get(format) ?? makeBootImage(mkdtempSync(join(images, 'image-')), image, format)
+  ofImage.set(format, making)
+  return making
+}
+
 /** Serves the image one of the four ways and deploys it to a used disk. */
 async function deploy(
-  way: (typeof ways)[number],
+  way: Way,
   image: BootImage,
   more: Partial<DeployOptions>,
 ): Promise<{ result: DeployResult | ImagingError; isUntouched: boolean; isBlank: boolean }> {
   await using folder = await scratch()
-  await using server = await serve(await makeBootImage(folder.path, image, way.format), {
-    ranges: way.ranged,
-  })
+  await using server = await serve(await made(image, way.format), { ranges: way.ranged })
   const path = await usedDisk(join(folder.path, 'disk'), DISK)
   const deployment = options({ url: server.url, type: way.format }, path, { dataDisk: false, ...more })
   const result = await deployImage(deployment).catch((error: unknown) => {
@@ -262,7 +289,7 @@ const deployed: Deployed[] = [
 
 for (const { title, image, boot, path = null, transport = null, loader, loaders, notes = [] } of deployed) {
   test(`${title}: deployed, and told what to boot`, { skip }, async () => {
-    for (const way of ways) {
+    for (const way of image === uefi ? ways : extremes) {
       const { result } = await deploy(way, image, { boot, efiBootloaderPath: path, transport })
       if (result instanceof ImagingError) assert.fail(`${way.name}: ${result.message}`)
       assert.equal(result.boot?.loader ?? null, loader, way.name)
@@ -272,6 +299,21 @@ for (const { title, image, boot, path = null, transport = null, loader, loaders,
     }
   })
 }
+
+test('a vmdk image is judged like a qcow2 image', { skip }, async () => {
+  const vmdks: Way[] = [
+    { name: 'vmdk with Range', format: 'vmdk', ranged: true, sees: 'all' },
+    { name: 'vmdk as a stream', format: 'vmdk', ranged: false, sees: 'nothing' },
+  ]
+  for (const way of vmdks) {
+    const refused = await deploy(way, bios, { boot: 'uefi' })
+    assert.ok(refused.result instanceof ImagingError, way.name)
+    const disk = way.ranged ? 'untouched' : 'unbootable'
+    assert.deepEqual([refused.result.code, refused.result.disk], ['BOOT', disk], way.name)
+    const { result } = await deploy(way, uefi, { boot: 'uefi' })
+    assert.equal(result instanceof ImagingError ? result.message : result.boot?.loader, removable, way.name)
+  }
+})
 
 for (const table of ['gpt', 'mbr'] as const) {
   test(`the EFI system partition on ${table} is told as sfdisk sees it on the disk`, { skip }, async () => {
@@ -293,6 +335,21 @@ for (const table of ['gpt', 'mbr'] as const) {
     })
   })
 }
+
+test('on a disk of 4096 byte sectors the place is told in its sectors', { skip }, async () => {
+  await using folder = await scratch()
+  const sectorSize = 4096
+  const [start, length] = [(2 * MiB) / sectorSize, (8 * MiB) / sectorSize]
+  const partitions = [{ start, end: start + length - 1, type: guidBytes(EFI_SYSTEM_GPT) }]
+  const image = makeGpt({ sectorSize, size: 12 * MiB, partitions })
+  image.set(fatWith(loaderTree, { bits: 12, sectorSize, clusterSectors: 1, size: 8 * MiB }), 2 * MiB)
+  const raw = join(folder.path, 'raw')
+  await writeFile(raw, image)
+  const path = join(folder.path, 'disk')
+  const disk = { path, size: DISK, sectorSize } as const
+  const { boot } = await deployImage(options({ url: raw }, path, { dataDisk: false, boot: 'uefi', disk }))
+  assert.deepEqual([boot?.esp.startLba, boot?.esp.sectors, boot?.loader], [start, length, removable])
+})
 
 test('a data disk is not asked whether it boots', { skip }, async () => {
   const [way] = ways

@@ -64,18 +64,13 @@ function noLoader(esps: SeenEsp[], cpu: Cpu | null): ImagingError {
     )
   }
   const numbers = esps.map(({ partition }) => partition.number).join(', ')
-  const fault = esps.map(({ content }) => content.fault).find((each) => each !== null)
   return refuse(
-    `The server boots by UEFI, and the image's EFI system partition (number ${numbers}) holds no boot loader${
-      fault === undefined ? '' : `: its file system ${fault}`
-    }.`,
-    `Install a boot loader for UEFI in the image (for GRUB: grub-install --removable), or use a server that boots in legacy mode.`,
+    `The server boots by UEFI, and the image's EFI system partition (number ${numbers}) holds ${contentOf(esps)}.`,
+    'Install a boot loader for UEFI in the image (for GRUB: grub-install --removable), or use a server that boots in legacy mode.',
   )
 }
 
 function notThere(esps: SeenEsp[], asked: string, cpu: Cpu | null): ImagingError {
-  const loaders = esps.flatMap(({ content }) => content.loaders)
-  const there = loaders.length === 0 ? 'no boot loader' : listed(loaders)
   const found = esps.map(({ content }) => content.asked).find((each) => each !== null)
   const why = !found
     ? 'is not in the image'
@@ -83,9 +78,16 @@ function notThere(esps: SeenEsp[], asked: string, cpu: Cpu | null): ImagingError
       ? 'is no EFI program'
       : `is for the CPU ${found.cpu}, while the server's is ${cpu}`
   return refuse(
-    `The boot loader ${asked} (efiBootloaderPath) ${why}; the image's EFI system partition holds ${there}.`,
+    `The boot loader ${asked} (efiBootloaderPath) ${why}; the image's EFI system partition holds ${contentOf(esps)}.`,
     'Give the path of a boot loader that is there, or leave efiBootloaderPath out.',
   )
+}
+
+function contentOf(esps: SeenEsp[]): string {
+  const loaders = esps.flatMap(({ content }) => content.loaders)
+  if (loaders.length > 0) return listed(loaders)
+  const fault = esps.map(({ content }) => content.fault).find((each) => each !== null)
+  return fault === undefined ? 'no boot loader' : `no boot loader: its file system ${fault}`
 }
 
 function listed(loaders: EfiLoader[]): string {

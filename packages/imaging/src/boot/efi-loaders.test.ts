@@ -33,6 +33,16 @@ const rows: [what: string, tree: Tree, loaders: string[]][] = [
     ['\\EFI\\debian\\shimx64.efi x64', '\\EFI\\debian\\grubx64.efi x64'],
   ],
   [
+    'programs that start no system, and loaders whose names begin alike',
+    {
+      'EFI/a/fwupdx64.efi': x64,
+      'EFI/a/memtest86+x64.efi': x64,
+      'EFI/a/MokManager.efi': x64,
+      'EFI/a/fbsd.efi': x64,
+    },
+    ['\\EFI\\a\\fbsd.efi x64'],
+  ],
+  [
     'several systems, the removable media path before shim, GRUB, systemd-boot, Windows and others',
     {
       'EFI/Linux/a-unified-kernel.efi': x64,

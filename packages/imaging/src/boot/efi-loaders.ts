@@ -35,7 +35,8 @@ const preferred = [
   /\\bootmgfw\.efi$/,
 ]
 /** Programs that start no system: shim's MokManager and fallback, firmware updates, memory tests. */
-const noLoader = /\\(mm|fb|fwup|memtest)[^\\]*\.efi$/
+const noLoader =
+  /\\((mm|fb|fwupd?)(x64|aa64|ia32|arm|riscv64|loongarch64)|mokmanager|fallback|memtest[^\\]*)\.efi$/
 /** Characters that no file's name has: FAT forbids them, or a terminal could take them for a command. */
 const illegal = /["*/:<>?\\|\p{C}]/u
 

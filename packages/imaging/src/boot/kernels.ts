@@ -8,6 +8,9 @@ export type Bus = 'virtio' | 'nvme' | 'sata' | 'sas' | 'usb'
 /** `vmlinuz-6.1.0-56-cloud-amd64`: a name with a version, which a link like `vmlinuz` is not. */
 const kernelName = /^vmlinu[xz]-[\w.+~-]{1,128}$/
 
+/** More than any sound volume holds. */
+const MOST_KERNELS = 64
+
 /** Kernels that were built without drivers for some buses. What is not listed here is not known to lack any. */
 const flavours: { name: string; pattern: RegExp; lacks: readonly Bus[] }[] = [
   {
@@ -30,6 +33,7 @@ export async function findKernels(volume: Volume): Promise<string[]> {
     .map(({ name }) => name)
     .filter((name) => kernelName.test(name))
     .sort()
+    .slice(0, MOST_KERNELS)
 }
 
 /** What cannot be read tells nothing: null. */

@@ -140,6 +140,14 @@ for (const [what, userData, calls] of rows) {
   })
 }
 
+test('a phone_home of the user that says only where to call is completed with ours', { skip }, async () => {
+  await using server = await listener()
+  const own = `${server.url}/own`
+  const merged = await bootWith(`${server.url}/ours`, `#cloud-config\nphone_home: { url: "${own}" }\n`)
+  const { phone_home: ours } = phoneHome(server.url) as { phone_home: Record<string, unknown> }
+  assert.deepEqual(merged, { ...ours, url: own })
+})
+
 test('without a URL there is no vendor data', { skip }, async () => {
   assert.equal(await bootWith(null, null), null)
   const drive = buildConfigDrive(

@@ -47,10 +47,9 @@ export async function openExt(volume: Volume): Promise<ExtVolume> {
   if (superblock.readUInt16LE(56) !== MAGIC) throw new VolumeFault('is no ext2, ext3 or ext4')
   const isDynamic = superblock.readUInt32LE(76) > 0 // revision 0 has no features, and inodes of 128 bytes
   const incompatible = isDynamic ? superblock.readUInt32LE(96) : 0
-  if ((incompatible & ~understood) !== 0)
-    throw new VolumeFault(
-      `has the features 0x${(incompatible & ~understood).toString(16)}, which are not read here`,
-    )
+  const unknown = (incompatible & ~understood) >>> 0
+  if (unknown !== 0)
+    throw new VolumeFault(`has the features 0x${unknown.toString(16)}, which are not read here`)
   const logBlockSize = superblock.readUInt32LE(24)
   const inodeSize = isDynamic ? superblock.readUInt16LE(88) : 128
   const inodesPerGroup = superblock.readUInt32LE(40)

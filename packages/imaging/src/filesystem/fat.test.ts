@@ -234,7 +234,7 @@ test('a directory that leads back to itself ends in a fault, and soon', {
     image.fill(0x41, at, at + fat.clusterSize)
     setFat(image, fat, cluster, cluster)
   })
-  await assert.rejects(endless, /directory without an end/)
+  await assert.rejects(endless, VolumeFault)
 })
 
 test('what stands after the end of a directory is not looked at', { skip }, async () => {

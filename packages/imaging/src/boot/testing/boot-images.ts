@@ -36,11 +36,11 @@ function grubCode(): Buffer {
   return code
 }
 
-/** Writes the image as `raw` into `directory`, and as `qcow2` where that is asked for, and gives its path. */
+/** Writes the image into `directory` and gives its path. */
 export async function makeBootImage(
   directory: string,
   image: BootImage,
-  format: 'raw' | 'qcow2' = 'raw',
+  format: 'raw' | 'qcow2' | 'vmdk' = 'raw',
 ): Promise<string> {
   const raw = join(directory, 'boot.raw')
   await writeFile(raw, '')
@@ -58,8 +58,9 @@ export async function makeBootImage(
   if (image.linux) bytes.set(image.linux, LBA.linux * SECTOR)
   await writeFile(raw, bytes)
   if (format === 'raw') return raw
-  const path = join(directory, 'boot.qcow2')
-  runTool('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', '-c', raw, path])
+  const path = join(directory, `boot.${format}`)
+  const how = format === 'qcow2' ? ['-c'] : ['-o', 'subformat=streamOptimized']
+  runTool('qemu-img', ['convert', '-f', 'raw', '-O', format, ...how, raw, path])
   return path
 }
 
