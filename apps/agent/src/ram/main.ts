@@ -34,7 +34,7 @@ async function live(medium: BootMedium): Promise<void> {
       signal,
       files: { directory, resolvConf: '/etc/resolv.conf' },
     })
-    const server = await ramServer({ name: medium.server, directory, log, signal })
+    const server = await ramServer({ name: medium.server, sysfs: '/sys', directory, log, signal })
     await runAgent({ medium, server, engine: deployImage, log, patienceMs: agentPatienceMs, signal })
   } catch (error) {
     log(`Failed: ${sentenceOf(error)}`)

@@ -25,7 +25,13 @@ process.stdin.resume().on('end', () => {
   process.exit()
 })
 try {
-  const server = await ramServer({ name: 'ns1.example.test', directory, log, signal: ending.signal })
+  const server = await ramServer({
+    name: 'ns1.example.test',
+    sysfs: '/sys',
+    directory,
+    log,
+    signal: ending.signal,
+  })
   const order = {
     kind: 'rescue',
     deploymentId: 'd-1',
