@@ -43,6 +43,12 @@ const tools = {
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',
   fusermount3: 'fuse3',
+  ip: 'iproute2',
+  busybox: 'busybox-static',
+  dnsmasq: 'dnsmasq-base',
+  dropbear: 'dropbear-bin',
+  'ssh-keygen': 'openssh-client',
+  efibootmgr: 'efibootmgr',
 }
 
 /** Longest time for one test file, in ms. */
