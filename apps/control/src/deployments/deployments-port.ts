@@ -8,6 +8,7 @@ import { startInspection } from './inspection.ts'
 import { lockServer, openDeployment } from './server-lock.ts'
 import { type Changes } from './changes.ts'
 import { beginning } from './beginning.ts'
+import { awaitsBoot } from '../serial/boot-evidence.ts'
 import { seal, secretsOf } from './deployment-secrets.ts'
 import { databaseTime, transition } from './transition.ts'
 import { deploymentView } from './view.ts'
@@ -50,7 +51,7 @@ export function deploymentsPort(context: WorkflowContext, changes: Changes): Dep
     forget: (account, serviceName, by) => answering(() => forget(context, account, serviceName, by)),
 
     inspect: (serviceName, by) => answering(() => startInspection(context, serviceName, by)),
-    watch: (id, afterEventId, signal) => watch(read, changes, id, afterEventId, signal),
+    watch: (id, afterEventId, signal) => watch(context, read, changes, id, afterEventId, signal),
 
     resolveHold: (id, decision, by) =>
       answering(async () => {
@@ -169,6 +170,7 @@ async function cancelAfterPublish(
 }
 
 async function* watch(
+  context: WorkflowContext,
   read: (id: string) => Promise<DeploymentRow | undefined>,
   changes: Changes,
   id: string,
@@ -186,7 +188,8 @@ async function* watch(
       seen = row.version
       yield { id: row.version, view: deploymentView(row) }
     }
-    if (row.ended_at !== null) return waiting.abort()
+    const over = row.ended_at !== null && !(await answering(() => awaitsBoot(context, row)))
+    if (over) return waiting.abort()
     await change
   }
 }
