@@ -51,6 +51,8 @@ export function routeUpgrades(app: FastifyInstance): Upgrades {
       if (found === undefined) throw new Error('The call asks for no WebSocket.')
       const { socket, head, response } = found
       reply.hijack()
+      // For the log: what is answered goes past it.
+      response.statusCode = 101
       response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
       server.handleUpgrade(request.raw, socket, head, use)
     },

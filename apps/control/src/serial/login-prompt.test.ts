@@ -7,8 +7,14 @@ const boot = '[    1.234567] systemd[1]: Started getty.\r\n'
 const prompts = [
   ['Debian', 'Debian GNU/Linux 12 node-1 ttyS0\r\n\r\nnode-1 login: '],
   ['Ubuntu', '\r\nUbuntu 24.04.1 LTS node-1 ttyS0\r\n\r\nnode-1 login: '],
-  ['AlmaLinux', '\r\nAlmaLinux 9.4 (Seafoam Ocelot)\r\nKernel 5.14.0 on an x86_64\r\n\r\nnode-1.example.test login: '],
-  ['Alpine', '\r\r\nWelcome to Alpine Linux 3.20\r\r\nKernel 6.6 on an x86_64 (/dev/ttyS0)\r\r\n\r\r\nlocalhost login: '],
+  [
+    'AlmaLinux',
+    '\r\nAlmaLinux 9.4 (Seafoam Ocelot)\r\nKernel 5.14.0 on an x86_64\r\n\r\nnode-1.example.test login: ',
+  ],
+  [
+    'Alpine',
+    '\r\r\nWelcome to Alpine Linux 3.20\r\r\nKernel 6.6 on an x86_64 (/dev/ttyS0)\r\r\n\r\r\nlocalhost login: ',
+  ],
   ['FreeBSD', '\r\nFreeBSD/amd64 (node-1) (ttyu0)\r\n\r\nlogin: '],
   ['a name that is not known yet', '\r\n(none) login: '],
   ['colours', '\u001b[2J\u001b[H\r\n\r\n\u001b[1mnode-1 login: \u001b[0m'],

@@ -126,7 +126,13 @@ describe('a recording', { concurrency: 3 }, () => {
     const total = 5 * mib
     await fill(server.id, total)
     const cases = [
-      { from: mib - 5, runs: [{ missing: 0, at: mib - 5, bytes: 5 }, { missing: mib, at: 2 * mib, bytes: 3 * mib }] },
+      {
+        from: mib - 5,
+        runs: [
+          { missing: 0, at: mib - 5, bytes: 5 },
+          { missing: mib, at: 2 * mib, bytes: 3 * mib },
+        ],
+      },
       { from: mib + 5, runs: [{ missing: mib - 5, at: 2 * mib, bytes: 3 * mib }] },
       { from: 2 * mib, runs: [{ missing: 0, at: 2 * mib, bytes: 3 * mib }] },
       { from: 3 * mib + 4097, runs: [{ missing: 0, at: 3 * mib + 4097, bytes: 2 * mib - 4097 }] },
@@ -174,17 +180,30 @@ describe('a recording', { concurrency: 3 }, () => {
   }
 
   const owners = [
-    { what: 'one that is going on', changes: { state: 'open', ended_at: null, phase: 'await-agent' }, own: true },
+    {
+      what: 'one that is going on',
+      changes: { state: 'open', ended_at: null, phase: 'await-agent' },
+      own: true,
+    },
     { what: 'one on hold', changes: { state: 'hold', ended_at: null }, own: true },
     { what: 'one that ended a minute ago', changes: { ended_at: new Date(Date.now() - 60_000) }, own: true },
     { what: 'one that ended long ago', changes: { ended_at: new Date(Date.now() - 660_000) }, own: false },
-    { what: 'one that has not touched the power', changes: { state: 'open', ended_at: null, evidence: '{}' }, own: false },
+    {
+      what: 'one that has not touched the power',
+      changes: { state: 'open', ended_at: null, evidence: '{}' },
+      own: false,
+    },
   ]
   for (const { what, changes, own } of owners) {
     test(`is ${own ? 'that of' : 'not that of'} ${what}`, async () => {
       const server = await bench.addSerialServer()
       const id = await deploymentRow(server, changes)
-      const { deploymentId } = await recordOutput(bench.db, server.id, { dropped: 0, data: numbered(0, 4) }, settings)
+      const { deploymentId } = await recordOutput(
+        bench.db,
+        server.id,
+        { dropped: 0, data: numbered(0, 4) },
+        settings,
+      )
       assert.equal(deploymentId, own ? id : null)
     })
   }
@@ -193,7 +212,11 @@ describe('a recording', { concurrency: 3 }, () => {
     const server = await bench.addSerialServer()
     const first = await deploymentRow(server)
     await recordOutput(bench.db, server.id, { dropped: 0, data: numbered(0, 4) }, settings)
-    const second = await deploymentRow(server, { state: 'open', ended_at: null, evidence: '{"powerTouched":true}' })
+    const second = await deploymentRow(server, {
+      state: 'open',
+      ended_at: null,
+      evidence: '{"powerTouched":true}',
+    })
     const recorded = await recordOutput(bench.db, server.id, { dropped: 0, data: numbered(0, 4) }, settings)
     assert.deepEqual([recorded.deploymentId, recorded.resetAt], [second, null])
     assert.equal((await bench.ports.serial.recording(first, 0))?.total, 4)

@@ -3,7 +3,14 @@ import { type AddressInfo } from 'node:net'
 import { type Bmc, type BmcError, type ConsoleSession, type SerialConsole } from '@byoi/bmc'
 import { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import { account, type Bench, caller, eventually, openBench, type TestServer } from '../control-plane.fixture.ts'
+import {
+  account,
+  type Bench,
+  caller,
+  eventually,
+  openBench,
+  type TestServer,
+} from '../control-plane.fixture.ts'
 import { type WorkflowContext } from '../deployments/workflow-context.ts'
 import { allRules, type TestKey } from '../http/memory-ports.fixture.ts'
 import { testConfig } from '../http/http.fixture.ts'
@@ -14,13 +21,14 @@ import { createHttp } from '../http/server.ts'
 export class TestLine implements SerialConsole {
   /** Thrown by the next sessions that are asked for, until it is null. */
   fault: BmcError | null = null
+  /** How often a session was asked for, and how often there was one. */
+  asked = 0
   opened = 0
   typed = ''
-  /** Between its openings, the line is said to be in use by this many readers: never more than one. */
-  readers = 0
   #session: TestSession | null = null
 
   async openConsole(): Promise<ConsoleSession> {
+    this.asked += 1
     if (this.fault !== null) throw this.fault
     this.#session?.end()
     const session = new TestSession((input) => {
@@ -28,9 +36,7 @@ export class TestLine implements SerialConsole {
     })
     this.#session = session
     this.opened += 1
-    this.readers += 1
     void session.over.then(() => {
-      this.readers -= 1
       if (this.#session === session) this.#session = null
     })
     return session
@@ -131,7 +137,8 @@ export async function openSerialBench(
   const bench = await openBench(settings)
   const lines = new Map<string, TestLine>()
   const { openBmc } = bench.context
-  bench.context.openBmc = (row) => withConsole(openBmc({ ...row, bmc_kind: 'local' }), lines.get(row.service_name) ?? null)
+  bench.context.openBmc = (row) =>
+    withConsole(openBmc({ ...row, bmc_kind: 'local' }), lines.get(row.service_name) ?? null)
 
   const addSerialServer = async (): Promise<SerialServer> => {
     const server = await bench.addServer()
