@@ -81,6 +81,8 @@ function showProgress(view: DeploymentView, line: ProgressLine): void {
   line.show({ label, bytesDone, bytesTotal, bytesPerSecond, secondsLeft })
 }
 
+const bootedBy = { 'phone-home': 'it phoned home', 'login-prompt': 'its console shows a login prompt' }
+
 /** A deployment for a person: on standard output what it is, on standard error what went wrong. */
 export function printView(view: DeploymentView, context: Context): void {
   const { bytesDone, bytesTotal, bytesPerSecond, secondsLeft, percent } = view
@@ -99,6 +101,7 @@ export function printView(view: DeploymentView, context: Context): void {
     ['progress', view.kind === 'deploy' ? progress.join(', ') : null],
     ['disk', view.disk],
     ['checksum', view.checksum],
+    ['booted', view.booted === null ? null : `${view.booted.at} (${bootedBy[view.booted.by]})`],
     ['hold', view.hold],
     ['to go on', view.hold === null ? null : `byoi hold resolve ${view.id} continue, or ... fail to give up`],
     ['booted', view.booted === null ? null : `${view.booted.at} (${view.booted.by})`],

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { Value } from 'typebox/value'
 
 /**
  * A server's serial console over a WebSocket (RFC 6455): `GET /byoi/server/{serviceName}/serial`, signed by the same four headers
@@ -42,6 +43,16 @@ export const SerialMessage = Type.Union([
   Type.Object({ type: Type.Literal('position'), after: count }),
 ])
 export type SerialMessage = Static<typeof SerialMessage>
+
+/** Reads a text frame; null when this release does not know it. */
+export function readSerialMessage(text: string): SerialMessage | null {
+  try {
+    const message: unknown = JSON.parse(text)
+    return Value.Check(SerialMessage, message) ? message : null
+  } catch {
+    return null
+  }
+}
 
 /**
  * Close codes of RFC 6455, section 7.4.1, as they are used here. After `policy` a new connection will not help: the key was

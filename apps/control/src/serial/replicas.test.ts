@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Bench, eventually, openBench } from '../control-plane.fixture.ts'
+import { withConsole } from './serial.fixture.ts'
 import { TcpLine } from './tcp-line.fixture.ts'
 
 const program = join(import.meta.dirname, 'replica.fixture.ts')
@@ -46,6 +47,9 @@ describe('two replicas that could both hold a console', () => {
 
   before(async () => {
     bench = await openBench()
+    // Only the others have the console.
+    const { openBmc } = bench.context
+    bench.context.openBmc = (row) => withConsole(openBmc(row), null)
     line = await TcpLine.listen()
     replicas = [await start(), await start()]
     const server = await bench.addServer()

@@ -149,7 +149,7 @@ class SerialKeeper {
 
   /** Closes all lines; the locks go back, or are lost with their connection. */
   async #letGo(): Promise<void> {
-    for (const id of [...this.#lines.keys()]) this.#release(id)
+    for (const id of this.#lines.keys()) this.#release(id)
     await Promise.allSettled(this.#leaving.values())
     await sql`select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false),
       set_config('synchronous_commit', 'on', false)`
