@@ -8,7 +8,7 @@ import {
   type SerialMessage,
   serialProtocol,
 } from '@byoi/contract'
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 
 /** How long nothing may be heard; the control plane sends something at least every 15 seconds. */
 const silenceMs = 45_000
