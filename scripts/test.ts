@@ -23,6 +23,7 @@ const tools = {
   'cloud-init': 'cloud-init',
   go: 'golang-go',
   '/usr/share/gocode/src/github.com/ovh/go-ovh/ovh/ovh.go': 'golang-github-ovh-go-ovh-dev',
+  '/usr/lib/python3/dist-packages/sushy/__init__.py': 'python3-sushy',
   curl: 'curl',
   openssl: 'openssl',
   xz: 'xz-utils',

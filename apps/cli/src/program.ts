@@ -5,7 +5,8 @@ import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
-import { addServer } from './commands/server.ts'
+import { addRescue } from './commands/rescue.ts'
+import { addServer } from './commands/server/server.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -27,6 +28,7 @@ export function makeProgram(context: Context): Command {
   addStatus(program, context)
   addDelete(program, context)
   addConsole(program, context)
+  addRescue(program, context)
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)

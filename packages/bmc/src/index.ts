@@ -1,3 +1,12 @@
 export * from './bmc.ts'
 export * from './judge.ts'
 export * from './local/local-bmc.ts'
+export type { BootSetting, Machine, MachineAction, MachineIdentity } from './simulated/machine.ts'
+export { MemoryMachine } from './simulated/memory-machine.ts'
+export {
+  type RedfishService,
+  type RedfishServiceOptions,
+  startRedfishService,
+} from './simulated/redfish-service.ts'
+export { listSystems, RedfishBmc, type RedfishOptions } from './redfish/redfish-bmc.ts'
+export { readSpki } from './redfish/spki.ts'

@@ -38,8 +38,8 @@ export interface WorkflowSettings {
   consoleAfterMs: number
   /** How long what a serial console showed is kept. */
   consoleKeepMs: number
-  /** Base URL at which deployed systems phone home; null: they are not asked to. */
-  phoneHomeUrl: string | null
+  /** Deployed systems with a config drive are asked to phone home, at the provisioning listener. */
+  phoneHome: boolean
   addressPolicy: AddressPolicy
   /** RAM of the agent for image data whose place is not known yet, in bytes. */
   spoolBytes: number
@@ -67,7 +67,7 @@ export const defaultSettings: WorkflowSettings = {
   maxLateBoots: 2,
   consoleAfterMs: 10 * minute,
   consoleKeepMs: 30 * 24 * 60 * minute,
-  phoneHomeUrl: null,
+  phoneHome: false,
   addressPolicy: { allow: [], deny: [], allowPrivate: true, denyPorts: [] },
   spoolBytes: 256 * 1024 * 1024,
 }

@@ -8,6 +8,7 @@ const serviceName = new RegExp(serviceNamePattern)
 const serverCalls = new Map([
   ['bringYourOwnImage', ['bringYourOwnImage']],
   ['deployment', ['deployment']],
+  ['rescue', ['rescue']],
   ['serial', ['serial']],
   ['ticket', ['serial', 'ticket']],
 ])

@@ -7,7 +7,7 @@ import { type Trx } from '../store/database.ts'
 
 /**
  * Stores that the deployed system came up, with its audit row. The first evidence stays; `notes` are added all the same. False
- * when there is nothing to add, or the server was not started from its disk by this deployment.
+ * when the server was not started from its disk by this deployment, so that it cannot be so.
  */
 export async function storeBooted(
   trx: Trx,
@@ -26,7 +26,7 @@ export async function storeBooted(
     .executeTakeFirst()
   if (row === undefined) return false
   const more = notes.filter((note) => !row.notes.includes(note))
-  if (row.booted !== null && more.length === 0) return false
+  if (row.booted !== null && more.length === 0) return true
   const now = await databaseTime(trx)
   await trx
     .updateTable('deployment')

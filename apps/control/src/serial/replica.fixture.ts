@@ -18,6 +18,7 @@ const controlPlane = await openControlPlane({
 })
 const { openBmc } = controlPlane.context
 controlPlane.context.openBmc = (row) => withConsole(openBmc(row), new TcpConsole(Number(port)))
-await controlPlane.start('https://127.0.0.1:1')
+const controlUrl = 'https://127.0.0.1:1'
+await controlPlane.start({ controlUrl, agentUrl: controlUrl, provisioning: null })
 process.stdout.write('ready\n')
 process.once('SIGTERM', () => void controlPlane.stop().then(() => process.exit(0)))

@@ -12,8 +12,9 @@ import {
   type MachineFacts,
   type Phase,
   type SerialState,
+  type ServerIdentity,
 } from '@byoi/contract'
-import { type ColumnType, type Generated } from 'kysely'
+import { type ColumnType, type Generated, type RawBuilder } from 'kysely'
 import { type DiskGroup } from '../http/ports.ts'
 
 /** The tables, as `migrations/` makes them. A test compares the columns with those of a real database. */
@@ -75,6 +76,8 @@ interface ServerTable {
   bmc_settings: Json<Record<string, string | number | boolean>>
   /** Sealed by the master key. */
   bmc_password: Buffer | null
+  /** What the BMC said of itself when it was enrolled or its settings were changed. */
+  bmc_identity: JsonOrNull<ServerIdentity | null>
   disk_groups: Json<DiskGroup[]>
   /** Number of the newest agent's start; older agents are refused. */
   epoch: Generated<Big>
@@ -124,6 +127,10 @@ export interface Evidence {
   powerWas?: PowerState
   /** The agent of this epoch has got its permit. */
   permit?: number
+  /** The deployed system has phoned home; it is heard once. */
+  phonedHome?: boolean
+  /** The boot medium of this epoch was asked for again after it had been given out. */
+  mediumAlarm?: number
 }
 
 /** How often the deployment began again, for the budgets of restarts. */
@@ -179,7 +186,7 @@ interface DeploymentTable {
   /** SHA-256 in hex of the one-time word with which the deployed system phones home. */
   phone_home_hash: string | null
   steps: Json<StepTime[]>
-  notes: Json<string[]>
+  notes: ColumnType<string[], string, string | RawBuilder<unknown>>
   log: Json<string[]>
   /** DELETE came while the agent was publishing: cancelled at this time at the latest. */
   cancel_at: Date | null
@@ -213,6 +220,8 @@ interface BootSecretTable {
   token_hash: string | null
   /** When it was fetched; it is given out once. */
   fetched_at: Date | null
+  /** Address of who fetched it: a virtual CD goes on being read by the same one until the agent joins. */
+  fetched_by: string | null
 }
 
 interface AgentSessionTable {
