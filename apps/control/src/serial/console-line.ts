@@ -13,7 +13,8 @@ import { TypedInput } from './typed-input.ts'
 
 /** More than a driver takes that sends an old session away first. */
 const openTimeoutMs = 150_000
-const closeTimeoutMs = 10_000
+/** More than a driver takes to leave a BMC that does not answer. */
+const closeTimeoutMs = 25_000
 /** Between two sessions: BMCs drop them at each power cycle. Doubled up to the longest while none holds. */
 const firstPauseMs = 1000
 const longestPauseMs = 30_000
