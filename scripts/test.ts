@@ -37,6 +37,7 @@ const tools = {
   zstd: 'zstd',
   bzip2: 'bzip2',
   nginx: 'nginx-light',
+  dnsmasq: 'dnsmasq-base',
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',
   fusermount3: 'fuse3',

@@ -5,8 +5,10 @@ import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
+import { addNetboot } from './commands/netboot.ts'
 import { addRescue } from './commands/rescue.ts'
 import { addServer } from './commands/server/server.ts'
+import { addRamdisk } from './commands/ramdisk.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -32,6 +34,8 @@ export function makeProgram(context: Context): Command {
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)
+  addNetboot(program, context)
+  addRamdisk(program)
   addWrite(program, context)
   addInspect(program, context)
   return program
