@@ -45,7 +45,6 @@ const tools = {
   fusermount3: 'fuse3',
   ip: 'iproute2',
   busybox: 'busybox-static',
-  dnsmasq: 'dnsmasq-base',
   dropbear: 'dropbear-bin',
   'ssh-keygen': 'openssh-client',
   efibootmgr: 'efibootmgr',
