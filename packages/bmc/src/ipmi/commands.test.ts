@@ -154,6 +154,18 @@ describe('Tries', () => {
     assert.ok(clock.now() >= 30_000 && clock.now() < 60_000)
   })
 
+  test('a call ends within 150 s, also when each part of it takes its time', async () => {
+    const clock = new FakeClock()
+    const { options } = scripted([], { clock, commandIntervalMs: 5000 })
+    const run: RunIpmitool = async ([, , verb]) => {
+      await clock.sleep(300, signal)
+      if (clock.now() < 55_000) return fails('is busy')
+      return succeeds(verb === 'status' ? 'Chassis Power is off\n' : 'Chassis Power Control: Up/On\n')
+    }
+    await assert.rejects(new IpmiBmc(options, run).setPower('on', signal), { fault: 'not-done' })
+    assert.ok(clock.now() > 130_000 && clock.now() <= 150_000, String(clock.now()))
+  })
+
   test('an abort during a pause ends the call with its reason', async () => {
     const { bmc, ran } = scripted(['is busy'])
     const abort = new AbortController()
@@ -194,6 +206,18 @@ describe('The boot device', () => {
       assert.deepEqual(sent, ['info', '3', '5', 'get'])
     })
   }
+
+  test('is read until a BMC that shows the old one for a minute shows the new one', async () => {
+    const clock = new FakeClock()
+    const { options } = scripted([], { clock })
+    const run: RunIpmitool = async ([kind]) => {
+      if (kind === 'mc') return succeeds('Manufacturer ID           : 674\n')
+      const hex = clock.now() < 60_000 ? 'a008000000' : 'a004000000'
+      return succeeds(kind === 'raw' ? '\n' : `Boot parameter data: ${hex}\n`)
+    }
+    await new IpmiBmc(options, run).setBootDevice('network', signal)
+    assert.ok(clock.now() >= 60_000)
+  })
 
   test('an account that may not write it is told so', async () => {
     const { bmc } = scripted([succeeds('Manufacturer ID : 674\n'), 'forbids it to the account'])
