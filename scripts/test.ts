@@ -39,9 +39,15 @@ const tools = {
   zstd: 'zstd',
   bzip2: 'bzip2',
   nginx: 'nginx-light',
+  dnsmasq: 'dnsmasq-base',
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',
   fusermount3: 'fuse3',
+  ip: 'iproute2',
+  busybox: 'busybox-static',
+  dropbear: 'dropbear-bin',
+  'ssh-keygen': 'openssh-client',
+  efibootmgr: 'efibootmgr',
 }
 
 /** Longest time for one test file, in ms. */

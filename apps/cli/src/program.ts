@@ -1,10 +1,14 @@
 import { Command } from 'commander'
+import { addConsole } from './commands/console.ts'
 import { addDelete } from './commands/delete.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
-import { addServer } from './commands/server.ts'
+import { addNetboot } from './commands/netboot.ts'
+import { addRescue } from './commands/rescue.ts'
+import { addServer } from './commands/server/server.ts'
+import { addRamdisk } from './commands/ramdisk.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -25,9 +29,13 @@ export function makeProgram(context: Context): Command {
   addDeploy(program, context)
   addStatus(program, context)
   addDelete(program, context)
+  addConsole(program, context)
+  addRescue(program, context)
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)
+  addNetboot(program, context)
+  addRamdisk(program)
   addWrite(program, context)
   addInspect(program, context)
   return program

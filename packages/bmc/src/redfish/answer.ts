@@ -10,7 +10,7 @@ export interface Answer {
   headers: IncomingHttpHeaders
   /** null: there is no body, or none that can be read. */
   json: Json | null
-  /** Why the body cannot be read, to go on from "What it answered"; null when it can, or there is none. */
+  /** Why the body cannot be read, as the end of a sentence about what was answered; null when it can, or there is none. */
   garbled: string | null
   messages: readonly Message[]
 }

@@ -85,7 +85,9 @@ export class Client {
     const once = async () => {
       const answer = await send({})
       // No If-Match otherwise: iDRAC 10 answers 412 to it (gofish #510). Huawei and AMI want it (gofish #171).
-      return needsMatch(answer) ? await send({ ifMatch: '*' }) : answer
+      if (!needsMatch(answer)) return answer
+      const owner = path.replace(/\/Actions\/.*/, '')
+      return await send({ ifMatch: etagOf(await this.find(owner, budget)) ?? '*' })
     }
     return options.once === true ? await once() : await this.#patiently(budget, writes, once)
   }

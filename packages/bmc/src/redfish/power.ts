@@ -74,9 +74,11 @@ async function requestReset(server: Server, system: Resource, to: PowerState): P
     const kind = kindOf(answer)
     const error = refusal(`refused to turn the server ${to}`, answer, client.clean)
     if (kind === 'broken') return { task: null, lost: error }
-    // Already there is a refusal on many: "host is powered off", "already powered on" (ironic redfish/power.py).
     if ((await readPower(server)) === to) return 'there'
-    if (kind !== 'busy' || !(await patience.pause(refusedAgainMs))) throw error
+    const mayPause = await patience.pause(refusedAgainMs)
+    // Already there is a refusal on many ("host is powered off", ironic redfish/power.py), and what is shown may lag behind.
+    if (mayPause && kind !== 'busy' && (await readPower(server)) === to) return 'there'
+    if (!mayPause || kind !== 'busy') throw error
   }
 }
 

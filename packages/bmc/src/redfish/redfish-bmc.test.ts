@@ -35,6 +35,19 @@ test('off is told after two readings, at least two seconds apart; on after one',
   assert.equal(times.length, 1)
 })
 
+for (const to of ['on', 'off'] as const) {
+  test(`a command that is refused because the server is ${to} already has succeeded`, async (t) => {
+    const { bmc, machine } = await redfishRig(t, { faults: ['already-there'] })
+    if (to === 'off') await machine.act('on')
+    await bmc.readPower(signal)
+    await machine.act(to)
+    const done = machine.actions.length
+    await bmc.setPower(to, signal)
+    assert.equal(await machine.power(), to)
+    assert.equal(machine.actions.length, done, 'it was refused')
+  })
+}
+
 for (const device of ['disk', 'network', 'cd', null] satisfies (BootDevice | null)[]) {
   for (const firmware of ['uefi', 'legacy'] satisfies Firmware[]) {
     test(`a ${firmware} server boots from ${device ?? 'its own order'} at its next start`, async (t) => {
