@@ -1,6 +1,5 @@
 export * from './bmc.ts'
 export { realClock, type Timekeeper } from './clock.ts'
-export { IpmiConsole } from './ipmi/ipmi-console.ts'
 export * from './judge.ts'
 export { IpmiBmc } from './ipmi/ipmi-bmc.ts'
 export { IpmiConsole } from './ipmi/ipmi-console.ts'
