@@ -7,9 +7,10 @@ import { appendAudit, callerName } from '../store/audit.ts'
 import { answering, type Db } from '../store/database.ts'
 import { type Notices } from '../store/notices.ts'
 import { readState } from './console-state.ts'
+import { hasConsole } from './has-console.ts'
 import { findEnd, readAfter, readRecording, readTail, type ShownRow } from './read-output.ts'
 import { outputChannel } from './record-output.ts'
-import { hasConsole, inputChannel, viewerChannel } from './serial-keeper.ts'
+import { inputChannel, viewerChannel } from './serial-keeper.ts'
 import { viewerHeartbeatMs } from './wanted.ts'
 
 const ticketMs = 30_000
