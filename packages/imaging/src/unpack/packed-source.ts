@@ -2,20 +2,22 @@ import { createHash, type Hash } from 'node:crypto'
 import type { CheckSumType } from '../deploy-image.types.ts'
 import { ImagingError } from '../error.ts'
 import type { ByteSink, ImageSource } from '../source/source.ts'
-import { openUnpacker, PACKING_BYTES, type Packing, packingOf, type Unpacker } from './unpacker.ts'
-
-const BUFFER = 512 * 1024
+import { deliver } from './deliver.ts'
+import { PACKING_BYTES, type Packing, packingOf } from './packing.ts'
+import { Peek } from './peek.ts'
+import { Pipe } from './pipe.ts'
+import { unpackers } from './unpack.ts'
 
 export interface UnpackOptions {
   checkSumType: CheckSumType
-  /** Bounds the window of a zstd file, in bytes. */
+  /** Bounds the window or dictionary that the file may ask for, in bytes. */
   ramBytes: number
-  /** Bytes that the unpacked file may have at most: what no image for this disk can need is a bomb. */
-  largest: number
+  /** How many bytes there may be unpacked, asked for each piece of them. More than any image for the disk needs is a bomb. */
+  largest(): number
 }
 
 /**
- * A source whose file may be packed by gzip or zstd around the image; found by its first bytes. What streams then is what was packed,
+ * A source whose file may be packed around the image, which is found by its first bytes. What streams then is what was packed,
  * while the digest stays that of the bytes as served. A packed file cannot be read at will.
  */
 export async function unpacking(
@@ -29,7 +31,6 @@ export async function unpacking(
   return packing === null ? source : new UnpackingSource(source, options, packing)
 }
 
-/** `packed` becomes known with the first bytes, where it was not before. */
 export class UnpackingSource implements ImageSource {
   readonly shownUrl: string
   readonly ranged = false
@@ -38,7 +39,10 @@ export class UnpackingSource implements ImageSource {
   readonly #hash: Hash
   #packing: Packing | null
   #received = 0
+  #pipe: Pipe | null = null
+  #unpacked: Promise<number> | null = null
 
+  /** `packing`: where it is known before the first bytes come. */
   constructor(source: ImageSource, options: UnpackOptions, packing: Packing | null) {
     this.shownUrl = source.shownUrl
     this.#source = source
@@ -47,6 +51,7 @@ export class UnpackingSource implements ImageSource {
     this.#hash = createHash(options.checkSumType)
   }
 
+  /** Null: not packed, or its first bytes have not come. */
   get packing(): Packing | null {
     return this.#packing
   }
@@ -70,150 +75,58 @@ export class UnpackingSource implements ImageSource {
     return Promise.reject(new TypeError('a packed file cannot be read at will'))
   }
 
+  /** Whatever fails first, here, in the source or in the sink, ends all three, and is what this rejects with. */
   async stream(sink: ByteSink): Promise<number> {
-    const peek = new Peek((head) => this.#choose(head, sink))
-    let total: number
+    const peek = new Peek(PACKING_BYTES, (head) => this.#choose(head, sink))
     try {
-      total = await this.#source.stream(peek)
+      const total = await this.#source.stream(peek)
       await peek.end()
+      this.#pipe?.end()
+      return (await this.#unpacked) ?? total
     } catch (error) {
-      throw (await this.#unpacking?.failure()) ?? error
+      this.#pipe?.fail(error as Error)
+      await this.#unpacked // rejects with the first failure
+      throw error
     }
-    return this.#unpacking === null ? total : await this.#unpacking.end()
   }
 
   close(): Promise<void> {
     return this.#source.close()
   }
 
-  #unpacking: Unpacking | null = null
-
   #choose(head: Uint8Array, sink: ByteSink): ByteSink {
     this.#packing = packingOf(head)
     if (this.#packing === null) return sink
-    const unpacker = openUnpacker(this.#packing, this.#options.ramBytes)
-    this.#unpacking = new Unpacking(unpacker, sink, this.#options.largest, (bytes) => {
-      this.#hash.update(bytes)
-      this.#received += bytes.length
-    })
-    return this.#unpacking
-  }
-}
-
-/** Keeps the first bytes until it can be said where all of them go. */
-class Peek implements ByteSink {
-  readonly #choose: (head: Uint8Array) => ByteSink
-  readonly #head = Buffer.alloc(4096)
-  #length = 0
-  #sink: ByteSink | null = null
-
-  constructor(choose: (head: Uint8Array) => ByteSink) {
-    this.#choose = choose
+    const pipe = new Pipe()
+    this.#pipe = pipe
+    this.#unpacked = this.#deliverAll(this.#packing, pipe, sink)
+    this.#unpacked.catch((error: Error) => pipe.fail(error))
+    return pipe
   }
 
-  reserve(): Uint8Array | Promise<Uint8Array> {
-    if (this.#sink !== null) return this.#sink.reserve()
-    if (this.#length < PACKING_BYTES) return this.#head.subarray(this.#length)
-    return this.#begin().then((sink) => sink.reserve())
-  }
-
-  commit(length: number): void {
-    if (this.#sink === null) this.#length += length
-    else this.#sink.commit(length)
-  }
-
-  /** A file that was shorter than what had to be seen. */
-  async end(): Promise<void> {
-    if (this.#sink === null) await this.#begin()
-  }
-
-  async #begin(): Promise<ByteSink> {
-    const head = this.#head.subarray(0, this.#length)
-    const sink = this.#choose(head)
-    await deliver(head, sink)
-    this.#sink = sink
-    return sink
-  }
-}
-
-/** Takes the packed bytes, and hands on what they hold. */
-class Unpacking implements ByteSink {
-  readonly #unpacker: Unpacker
-  readonly #onBytes: (bytes: Uint8Array) => void
-  readonly #buffers = [0, 1].map(() => ({ memory: Buffer.allocUnsafeSlow(BUFFER), free: Promise.resolve() }))
-  readonly #delivered: Promise<number>
-  #failure: Error | null = null
-  #next = 0
-
-  constructor(unpacker: Unpacker, sink: ByteSink, largest: number, onBytes: (bytes: Uint8Array) => void) {
-    this.#unpacker = unpacker
-    this.#onBytes = onBytes
-    this.#delivered = this.#deliverAll(sink, largest)
-    this.#delivered.catch((error: Error) => this.#fail(error))
-  }
-
-  async reserve(): Promise<Uint8Array> {
-    const buffer = this.#buffers[this.#next]
-    await buffer?.free.catch(() => undefined)
-    if (this.#failure !== null) throw this.#failure
-    return buffer?.memory ?? Buffer.alloc(0)
-  }
-
-  commit(length: number): void {
-    const buffer = this.#buffers[this.#next]
-    if (buffer === undefined) return
-    const bytes = buffer.memory.subarray(0, length)
-    this.#onBytes(bytes)
-    buffer.free = this.#unpacker.write(bytes)
-    buffer.free.catch((error: Error) => this.#fail(error))
-    this.#next = 1 - this.#next
-  }
-
-  /** Everything has come: gives the number of unpacked bytes. */
-  async end(): Promise<number> {
-    await Promise.all(this.#buffers.map(({ free }) => free))
-    // An end that the unpacker refuses is told by what it gives out as well.
-    const [delivered] = await Promise.all([this.#delivered, this.#unpacker.end()])
-    return delivered
-  }
-
-  /** Why it ended, where it was not the source that failed. */
-  async failure(): Promise<Error | null> {
-    const failure = this.#failure
-    this.#unpacker.destroy()
-    await this.#delivered.catch(() => undefined)
-    return failure
-  }
-
-  async #deliverAll(sink: ByteSink, largest: number): Promise<number> {
+  async #deliverAll(packing: Packing, pipe: Pipe, sink: ByteSink): Promise<number> {
+    const { ramBytes, largest } = this.#options
     let total = 0
-    for await (const bytes of this.#unpacker.output) {
+    for await (const bytes of unpackers[packing](this.#hashed(pipe), ramBytes)) {
       total += bytes.length
-      if (total > largest) throw bomb(largest)
+      if (total > largest()) throw bomb(packing, largest())
       await deliver(bytes, sink)
     }
     return total
   }
 
-  #fail(error: Error): void {
-    this.#failure ??= error
-    this.#unpacker.destroy()
+  async *#hashed(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const bytes of packed) {
+      this.#hash.update(bytes)
+      this.#received += bytes.length
+      yield bytes
+    }
   }
 }
 
-async function deliver(bytes: Uint8Array, sink: ByteSink): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const memory = await sink.reserve()
-    const length = Math.min(memory.length, bytes.length - at)
-    memory.set(bytes.subarray(at, at + length))
-    sink.commit(length)
-    at += length
-  }
-}
-
-function bomb(largest: number): ImagingError {
+function bomb(packing: Packing, most: number): ImagingError {
   return new ImagingError('DISK', {
-    cause: `What is packed in the served file has more than ${largest} bytes, more than any image for this disk.`,
+    cause: `What is packed in the ${packing} file has more than ${most} bytes, more than any image for this disk.`,
     remedy: 'Use a larger disk or a smaller image.',
   })
 }
