@@ -16,14 +16,22 @@ export interface UnpackOptions {
   largest(): number
 }
 
+/** Either the source as it was, or one that unpacks where that turns out to be needed. */
+export type MaybePacked = ImageSource | UnpackingSource
+
+/** What is known to be packed. */
+export type PackedFile = UnpackingSource & { readonly packing: Packing }
+
+/** Null: it is not packed, or its first bytes have not come. */
+export function packedFile(source: MaybePacked): PackedFile | null {
+  return source instanceof UnpackingSource && source.packing !== null ? (source as PackedFile) : null
+}
+
 /**
  * A source whose file may be packed around the image, which is found by its first bytes. What streams then is what was packed,
  * while the digest stays that of the bytes as served. A packed file cannot be read at will.
  */
-export async function unpacking(
-  source: ImageSource,
-  options: UnpackOptions,
-): Promise<ImageSource | UnpackingSource> {
+export async function unpacking(source: ImageSource, options: UnpackOptions): Promise<MaybePacked> {
   if (!source.ranged) return new UnpackingSource(source, options, null)
   const head = new Uint8Array(Math.min(PACKING_BYTES, source.size ?? PACKING_BYTES))
   await source.readAt(0, head)
@@ -31,7 +39,7 @@ export async function unpacking(
   return packing === null ? source : new UnpackingSource(source, options, packing)
 }
 
-export class UnpackingSource implements ImageSource {
+class UnpackingSource implements ImageSource {
   readonly shownUrl: string
   readonly ranged = false
   readonly #source: ImageSource
@@ -56,19 +64,24 @@ export class UnpackingSource implements ImageSource {
     return this.#packing
   }
 
+  /** Bytes of the packed file that were read. */
+  get received(): number {
+    return this.#received
+  }
+
+  /** Bytes of the packed file; undefined where the server does not say. */
+  get fileSize(): number | undefined {
+    return this.#source.size
+  }
+
+  /** Of the packed file, once all of it has been read, in lower-case hex. May be asked for once. */
+  digest(): string {
+    return this.#hash.digest('hex')
+  }
+
   /** Of what streams: unknown where it is packed. */
   get size(): number | undefined {
     return this.#packing === null ? this.#source.size : undefined
-  }
-
-  /** Bytes of the packed file, so far and in all. */
-  get served(): { received: number; size: number | undefined } {
-    return { received: this.#received, size: this.#source.size }
-  }
-
-  /** Of the packed file, once it has been streamed, in lower-case hex. */
-  digest(): string {
-    return this.#hash.digest('hex')
   }
 
   readAt(): Promise<void> {

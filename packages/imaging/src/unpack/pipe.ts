@@ -9,7 +9,7 @@ const BUFFER = 512 * 1024
  */
 export class Pipe implements ByteSink, AsyncIterable<Uint8Array> {
   readonly #free = Array.from({ length: BUFFERS }, () => Buffer.allocUnsafeSlow(BUFFER))
-  readonly #filled: { memory: Buffer; length: number }[] = []
+  readonly #filled: { memory: Buffer<ArrayBuffer>; length: number }[] = []
   #ended = false
   #failure: Error | null = null
   #wakes: (() => void)[] = []

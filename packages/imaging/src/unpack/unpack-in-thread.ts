@@ -1,6 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { ImagingError } from '../error.ts'
-import { type FromThread, Inbox, type ThreadPacking, type ThreadSetup, type ToThread } from './thread-messages.ts'
+import {
+  type FromThread,
+  Inbox,
+  type ThreadPacking,
+  type ThreadSetup,
+  type ToThread,
+} from './thread-messages.ts'
 
 /** Where this module is part of a bundle, that of the thread lies beside it under this name. */
 const entry = new URL(

@@ -12,7 +12,8 @@ parentPort?.on('message', (message: ToThread) => inbox.put(message))
 async function run(): Promise<void> {
   for await (const piece of unpack(packed(), ramBytes)) {
     // A copy where the piece is a part of a larger buffer, which would travel along.
-    const bytes = piece.length === piece.buffer.byteLength ? (piece as Uint8Array<ArrayBuffer>) : piece.slice()
+    const bytes =
+      piece.length === piece.buffer.byteLength ? (piece as Uint8Array<ArrayBuffer>) : piece.slice()
     say({ kind: 'piece', bytes }, [bytes.buffer])
     await inbox.get()
   }

@@ -56,10 +56,14 @@ export class XzWalk {
 /** Returns the length of the check behind each block. */
 function readStreamHeader(bytes: Uint8Array): number {
   const header = Buffer.from(bytes)
-  if (header.toString('latin1', 0, 6) !== '\xfd7zXZ\0' || crc32(header.subarray(6, 8)) !== header.readUInt32LE(8))
+  if (
+    header.toString('latin1', 0, 6) !== '\xfd7zXZ\0' ||
+    crc32(header.subarray(6, 8)) !== header.readUInt32LE(8)
+  )
     throw damaged('xz')
   const check = header[6] === 0 ? CHECKS.get(header[7] as number) : undefined
-  if (check === undefined) throw unsupported('xz', 'a kind of integrity check', 'Compress the image with xz --check=crc64.')
+  if (check === undefined)
+    throw unsupported('xz', 'a kind of integrity check', 'Compress the image with xz --check=crc64.')
   return check
 }
 
@@ -69,8 +73,7 @@ function* passBlock(at: number, size: number, check: number, largestDictionary: 
   const header = Buffer.concat([Buffer.from([size]), yield bytesAt(at + 1, length - 1)])
   if (crc32(header.subarray(0, -4)) !== header.readUInt32LE(length - 4)) throw damaged('xz')
   const dictionary = readDictionarySize(header)
-  if (dictionary > largestDictionary)
-    throw needsMemory('xz', `a dictionary of ${dictionary} bytes`, AS_USUAL)
+  if (dictionary > largestDictionary) throw needsMemory('xz', `a dictionary of ${dictionary} bytes`, AS_USUAL)
   const end = yield* passLzma2(at + length)
   return end + ((4 - (end % 4)) % 4) + check
 }
