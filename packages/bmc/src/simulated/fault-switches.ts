@@ -1,6 +1,7 @@
 import { type Answer, type Exchange, type Handler } from './exchange.ts'
 import { type Fault, type FaultContext, type Misbehave } from './fault.ts'
 import { accessFaults } from './faults/access.ts'
+import { bootSettingsFaults } from './faults/boot-settings.ts'
 import { bootFaults } from './faults/boot.ts'
 import { etagFaults } from './faults/etags.ts'
 import { mediaFaults } from './faults/media.ts'
@@ -14,6 +15,7 @@ const faults = {
   ...transportFaults,
   ...accessFaults,
   ...etagFaults,
+  ...bootSettingsFaults,
   ...bootFaults,
   ...powerFaults,
   ...taskFaults,
@@ -28,8 +30,7 @@ export const faultNames = Object.keys(faults) as FaultName[]
 /** Which misbehaviours of a simulated BMC are on. */
 export class FaultSwitches {
   readonly #context: FaultContext
-  readonly #on = new Map<FaultName, Misbehave>()
-  readonly #nameless: Misbehave[] = []
+  readonly #on = new Map<FaultName | symbol, Misbehave>()
 
   constructor(context: FaultContext) {
     this.#context = context
@@ -41,7 +42,7 @@ export class FaultSwitches {
 
   /** One that has no name, such as the face of another vendor. */
   use(fault: Fault): void {
-    this.#nameless.push(fault(this.#context))
+    this.#on.set(Symbol('nameless'), fault(this.#context))
   }
 
   off(name: FaultName): void {
@@ -51,7 +52,7 @@ export class FaultSwitches {
   /** The service's answer as the misbehaviours leave it; the one that was turned on first is nearest to the service. */
   async answer(exchange: Exchange, service: Handler): Promise<Answer> {
     let handler = service
-    for (const misbehave of [...this.#nameless, ...this.#on.values()]) {
+    for (const misbehave of this.#on.values()) {
       const inner = handler
       handler = (each) => misbehave(each, inner)
     }
