@@ -244,6 +244,14 @@ describe('byoi up', () => {
       /^error: write --database as/,
     ],
     ['addresses of no form', ['--allow-address', 'localhost'], /127\.0\.0\.0\/8/],
+    ['a URL of a listener that there is not', ['--media-url', 'http://a'], /need --provisioning/],
+    [
+      'a listener on all addresses that nobody sees',
+      ['--provisioning', '0.0.0.0:0'],
+      /needs --provisioning-url/,
+    ],
+    ['a URL with a password', ['--public-url', 'http://a:canary-pw@b'], /without user and password/],
+    ['agents that would call over plain HTTP', ['--agent-url', 'http://a'], /https only/],
   ]
   for (const [what, args, message] of wrong) {
     test(`ends with status 2 on ${what}`, async () => {
