@@ -26,6 +26,11 @@ const rules = [
     instead: 'the agent knows no BMC and no database: let it report, and the control plane act',
   },
   { folder: 'apps/cli', may: ['contract', 'imaging'], instead: 'the command line asks the API' },
+  {
+    folder: 'apps/lab',
+    may: ['contract', 'bmc'],
+    instead: 'the lab is the far side: it knows byoi by its command line and its API only',
+  },
   { folder: 'scripts', may: ['contract', 'imaging', 'bmc'], instead: 'start the program as its own process' },
   { folder: 'test', may: ['contract', 'imaging', 'bmc'], instead: 'start the program as its own process' },
 ]
