@@ -100,6 +100,10 @@ export function printView(view: DeploymentView, context: Context): void {
     ['disk', view.disk],
     ['checksum', view.checksum],
     ['hold', view.hold],
+    ['to go on', view.hold === null ? null : `byoi hold resolve ${view.id} continue, or ... fail to give up`],
+    ['booted', view.booted === null ? null : `${view.booted.at} (${view.booted.by})`],
+    ...(view.rescue?.addresses ?? []).map((address): [string, string] => ['ssh', `root@${address}`]),
+    ...(view.rescue?.hostKeys ?? []).map((key): [string, string] => ['host key', key]),
     ...view.notes.map((note): [string, string] => ['note', note]),
   ]
   for (const [name, value] of facts)

@@ -92,6 +92,9 @@ function newServer(body: unknown): NewServer {
   const given = checkShape(NewServerBody, body, 'POST/server')
   const { serviceName, account, boot, diskGroups, bmc, agentBoot } = given
   if (!isHostname(serviceName)) throw badField('serviceName', 'be a host name in lower case (RFC 1123)')
+  if (diskGroups.length === 0 && (agentBoot ?? null) === null) {
+    throw badField('diskGroups', 'name a disk, unless agentBoot says how the agent gets there to find them')
+  }
   const ids = new Set(diskGroups.map((group) => group.diskGroupId))
   if (ids.size < diskGroups.length) throw badField('diskGroups', 'have a diskGroupId each')
   return {

@@ -291,7 +291,12 @@ test('an operator adds, lists, shows and removes servers', async (t) => {
     [name, 'ns7.example.test'],
   )
   assert.equal((await operator.showServer(name)).bmc.kind, 'simulated')
-  assert.deepEqual(await operator.checkServer(name), { power: 'on', bootDevice: 'disk', problems: [] })
+  assert.deepEqual(await operator.checkServer(name), {
+    identity: null,
+    power: 'on',
+    bootDevice: 'disk',
+    problems: [],
+  })
   await assert.rejects(operator.checkServer('nobody'), status(404))
   api.ports.views.set(name, view('d-1', name))
   await assert.rejects(operator.removeServer(name), status(409))
@@ -303,7 +308,7 @@ const badServers: [name: string, change: object][] = [
   ['a name in upper case', { serviceName: 'NS1' }],
   ['a name that begins with a dash', { serviceName: '-ns1' }],
   ['an unknown member', { colour: 'red' }],
-  ['no disk', { diskGroups: [] }],
+  ['no disk and no agent to find one', { diskGroups: [] }],
   ['two groups of one id', { diskGroups: [fresh.diskGroups[0], fresh.diskGroups[0]] }],
   ['a BMC that cannot work', { bmc: { kind: 'unknown', settings: {}, password: 'password-canary' } }],
   ['another boot mode', { boot: 'bios' }],
