@@ -4,6 +4,7 @@ import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
+import { addLab } from './commands/lab.ts'
 import { addServer } from './commands/server.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
@@ -22,6 +23,7 @@ export function makeProgram(context: Context): Command {
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 wrong usage.')
   addUp(program)
+  addLab(program)
   addDeploy(program, context)
   addStatus(program, context)
   addDelete(program, context)
