@@ -30,8 +30,14 @@ const leftOut = [
   '/usr/share/man/*',
   '/usr/share/info/*',
   '/usr/share/locale/*',
+  '/usr/share/i18n/*',
+  '/usr/lib/x86_64-linux-gnu/gconv/*',
+  '/usr/lib/udev/hwdb.d/*',
   '/lib/modules/*/kernel/drivers/gpu/*',
   '/lib/modules/*/kernel/drivers/infiniband/*',
+  '/lib/modules/*/kernel/drivers/comedi/*',
+  '/lib/modules/*/kernel/drivers/target/*',
+  '/lib/modules/*/kernel/arch/x86/kvm/*',
   '/lib/modules/*/kernel/sound/*',
 ]
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { makeServerPlan, type ServerWish } from './make-server-plan.ts'
-import { QemuMachine, socketsOf } from './qemu-machine.ts'
+import { QemuMachine } from './qemu-machine.ts'
 import { SerialLine } from './serial-line.ts'
 import { type ServerPlan } from './server-plan.ts'
 import { bootSector } from './testing/boot-sector.ts'
@@ -25,8 +25,8 @@ describe('Each kind of server', { skip }, () => {
     for (const disk of plan.disks)
       await truncate(disk.path, disk.size).catch(() => writeFile(disk.path, Buffer.alloc(disk.size)))
     const log = join(plan.folder, 'serial.log')
-    const line = await SerialLine.open(socketsOf(plan.folder).serial, plan.ports.serial, log)
-    const machine = new QemuMachine(plan, () => undefined)
+    const line = await SerialLine.open(plan.ports.serial, log)
+    const machine = new QemuMachine(plan, line.machinePort, () => undefined)
     try {
       await machine.act('on')
       return await waitFor(name, async () => {

@@ -31,7 +31,6 @@ export interface MachineState {
 /** Paths of the Unix sockets in a server's folder; at most 107 bytes (unix(7)), which `lab up` has checked. */
 export const socketsOf = (folder: string) => ({
   monitor: join(folder, 'monitor.sock'),
-  serial: join(folder, 'serial.sock'),
   control: join(folder, 'control.sock'),
 })
 
@@ -39,6 +38,7 @@ export const socketsOf = (folder: string) => ({
 export class QemuMachine implements Machine {
   readonly identity: MachineIdentity
   readonly #plan: ServerPlan
+  readonly #serialPort: number
   readonly #log: (line: string) => void
   /** Stays on while the system resets the server, although QEMU ends and is started again. */
   #power: PowerState = 'off'
@@ -50,8 +50,10 @@ export class QemuMachine implements Machine {
   /** Actions happen one after the other. */
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor(plan: ServerPlan, log: (line: string) => void) {
+  /** @param serialPort TCP port on loopback that QEMU connects the serial line to. */
+  constructor(plan: ServerPlan, serialPort: number, log: (line: string) => void) {
     this.#plan = plan
+    this.#serialPort = serialPort
     this.#log = log
     this.#boot = { device: null, once: false, firmware: plan.firmware, httpUri: null }
     this.identity = { uuid: plan.uuid, manufacturer: 'byoi', model: 'lab', serial: plan.name }
@@ -136,13 +138,14 @@ export class QemuMachine implements Machine {
 
   async #startQemu(medium: string | null): Promise<QemuRun> {
     const { device, firmware } = this.#boot
-    const { monitor, serial } = socketsOf(this.#plan.folder)
+    const { monitor } = socketsOf(this.#plan.folder)
     const args = qemuArguments({
       server: this.#plan,
       uefi: await firmwareImage(this.#plan, firmware),
       device: device === 'uefi-http' ? null : device,
       medium,
-      sockets: { monitor, serial },
+      monitor,
+      serialPort: this.#serialPort,
     })
     return await QemuRun.start(args, monitor)
   }

@@ -1,6 +1,5 @@
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 
 /** Bytes that may wait for a listener before it is dropped: the server itself is never held up. */
 const maxWaiting = 4 * 1024 * 1024
@@ -10,25 +9,28 @@ const maxWaiting = 4 * 1024 * 1024
  * sent to whoever is connected, and what they send goes to the server.
  */
 export class SerialLine {
+  /** TCP port on loopback that the machine connects to at each start. */
+  readonly machinePort: number
   readonly #log: WriteStream
-  readonly #servers: Server[] = []
+  readonly #servers: Server[]
   readonly #listeners = new Set<Socket>()
   #machine: Socket | null = null
 
-  private constructor(logPath: string) {
+  private constructor(logPath: string, servers: Server[]) {
     this.#log = createWriteStream(logPath, { flags: 'a', mode: 0o600 })
+    this.#servers = servers
+    const [machine, listeners] = servers
+    machine?.on('connection', (socket) => this.#connectMachine(socket))
+    listeners?.on('connection', (socket) => this.#connectListener(socket))
+    this.machinePort = (machine?.address() as AddressInfo).port
   }
 
   /**
-   * @param machinePath Unix socket that QEMU connects to at each start.
    * @param port TCP port on loopback for listeners, such as the BMC's serial over LAN.
+   * @throws {Error} when the port is taken.
    */
-  static async open(machinePath: string, port: number, logPath: string): Promise<SerialLine> {
-    const line = new SerialLine(logPath)
-    await rm(machinePath, { force: true })
-    await line.#listen({ path: machinePath }, (socket) => line.#connectMachine(socket))
-    await line.#listen({ host: '127.0.0.1', port }, (socket) => line.#connectListener(socket))
-    return line
+  static async open(port: number, logPath: string): Promise<SerialLine> {
+    return new SerialLine(logPath, [await listen(0), await listen(port)])
   }
 
   async close(): Promise<void> {
@@ -38,19 +40,10 @@ export class SerialLine {
     await new Promise<void>((resolve) => this.#log.end(() => resolve()))
   }
 
-  async #listen(
-    address: { path: string } | { host: string; port: number },
-    onConnection: (socket: Socket) => void,
-  ): Promise<void> {
-    const server = createServer(onConnection)
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(address, resolve))
-    this.#servers.push(server)
-  }
-
   #connectMachine(socket: Socket): void {
     this.#machine = socket
     socket.on('data', (chunk: Buffer) => this.#hear(chunk))
-    // QEMU ends without a word when the power is cut.
+    // QEMU may end without a word.
     socket.on('error', () => undefined)
     socket.once('close', () => {
       if (this.#machine === socket) this.#machine = null
@@ -71,4 +64,12 @@ export class SerialLine {
       else socket.write(chunk)
     }
   }
+}
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(port, '127.0.0.1', resolve),
+  )
+  return server
 }

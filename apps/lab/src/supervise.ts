@@ -27,9 +27,9 @@ export async function supervise(plan: ServerPlan, log: (line: string) => void): 
   }
   try {
     const sockets = socketsOf(plan.folder)
-    const serial = await SerialLine.open(sockets.serial, plan.ports.serial, join(plan.folder, 'serial.log'))
+    const serial = await SerialLine.open(plan.ports.serial, join(plan.folder, 'serial.log'))
     stops.push(async () => await serial.close())
-    const machine = new QemuMachine(plan, log)
+    const machine = new QemuMachine(plan, serial.machinePort, log)
     stops.push(async () => await machine.act('off'))
     const control = await startControlSocket(sockets.control, machine, log)
     stops.push(() => control.close())

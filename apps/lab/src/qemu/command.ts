@@ -9,8 +9,10 @@ export interface StartPlan {
   device: Exclude<BootSetting['device'], 'uefi-http'>
   /** URL of the virtual CD. */
   medium: string | null
-  /** Unix sockets that the supervisor listens on: QEMU calls. */
-  sockets: { monitor: string; serial: string }
+  /** Unix socket that the supervisor listens on: QEMU calls. */
+  monitor: string
+  /** TCP port on loopback that the supervisor listens on: QEMU calls. */
+  serialPort: number
 }
 
 /** Devices in the order in which the firmware tries them. The firmware's own order begins with the disk. */
@@ -41,8 +43,15 @@ export function qemuArguments(start: StartPlan): string[] {
     ),
     cdArguments(server, start.medium, bootIndex(order, 'cd')),
     networkArguments(server, bootIndex(order, 'network')),
-    [...chardev('serial', start.sockets.serial), '-device', 'isa-serial,chardev=serial'],
-    [...chardev('monitor', start.sockets.monitor), '-mon', 'chardev=monitor,mode=control'],
+    // TCP: a Unix socket has room for some hundred writes, and QEMU writes, and drops, byte by byte.
+    ['-chardev', `socket,id=serial,host=127.0.0.1,port=${start.serialPort}`],
+    ['-device', 'isa-serial,chardev=serial'],
+    [
+      '-chardev',
+      `socket,id=monitor,path=${commaSafe(start.monitor)}`,
+      '-mon',
+      'chardev=monitor,mode=control',
+    ],
   ].flat()
 }
 
@@ -135,11 +144,6 @@ function networkArguments(server: ServerPlan, boot: Properties): string[] {
     json('-device', boot['bootindex'] === undefined ? { ...card, romfile: '' } : card),
   ].flat()
 }
-
-const chardev = (id: string, path: string): string[] => [
-  '-chardev',
-  `socket,id=${id},path=${commaSafe(path)}`,
-]
 
 /** A comma within a value of QEMU's `name=value,...` is written twice. */
 const commaSafe = (value: string): string => value.replaceAll(',', ',,')
