@@ -5,6 +5,7 @@ import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
 import { addLab } from './commands/lab.ts'
+import { addRamdisk } from './commands/ramdisk.ts'
 import { addServer } from './commands/server.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
@@ -30,6 +31,7 @@ export function makeProgram(context: Context): Command {
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)
+  addRamdisk(program)
   addWrite(program, context)
   addInspect(program, context)
   return program

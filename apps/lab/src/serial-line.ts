@@ -16,13 +16,12 @@ export class SerialLine {
   readonly #listeners = new Set<Socket>()
   #machine: Socket | null = null
 
-  private constructor(logPath: string, servers: Server[]) {
+  private constructor(logPath: string, machine: Server, listeners: Server) {
     this.#log = createWriteStream(logPath, { flags: 'a', mode: 0o600 })
-    this.#servers = servers
-    const [machine, listeners] = servers
-    machine?.on('connection', (socket) => this.#connectMachine(socket))
-    listeners?.on('connection', (socket) => this.#connectListener(socket))
-    this.machinePort = (machine?.address() as AddressInfo).port
+    this.#servers = [machine, listeners]
+    machine.on('connection', (socket) => this.#connectMachine(socket))
+    listeners.on('connection', (socket) => this.#connectListener(socket))
+    this.machinePort = (machine.address() as AddressInfo).port
   }
 
   /**
@@ -30,7 +29,7 @@ export class SerialLine {
    * @throws {Error} when the port is taken.
    */
   static async open(port: number, logPath: string): Promise<SerialLine> {
-    return new SerialLine(logPath, [await listen(0), await listen(port)])
+    return new SerialLine(logPath, await listen(0), await listen(port))
   }
 
   async close(): Promise<void> {
