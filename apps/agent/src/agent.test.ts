@@ -326,7 +326,6 @@ for (const { name, thrown, disk, code, message } of failures) {
 
 const { image, disk } = deployOrder()
 const impossible: { name: string; code: string; order: Partial<DeployOrder> }[] = [
-  { name: 'type ova', code: 'FORMAT', order: { image: { ...image, type: 'ova' } } },
   {
     name: 'checkSumType crc32',
     code: 'SUMTYPE',

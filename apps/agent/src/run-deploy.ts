@@ -95,8 +95,6 @@ async function permitOrStop(
 /** Throws ImagingError, the disk untouched, when the order cannot be carried out on this server. */
 function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
   const { image, configDrive } = order
-  if (image.type === 'ova')
-    throw untouched('FORMAT', 'The image is declared as ova.', 'Convert the image to qcow2 or raw.')
   if (image.checkSum !== null && !checkSumTypes.includes(image.checkSum.type))
     throw untouched(
       'SUMTYPE',

@@ -247,7 +247,8 @@ test("--data uses the operator's key of that directory", async (t) => {
 })
 
 for (const [option, code] of [
-  [['--type', 'ova'], 'FORMAT'],
+  [['--type', 'vmdk'], 'FORMAT'],
+  [['--type', 'iso'], 'FORMAT'],
   [['--type', 'raw', '--checksum', 'crc32:00'], 'SUMTYPE'],
 ] as const) {
   test(`deploy ${option.join(' ')} fails as ${code} before anything is sent`, async (t) => {

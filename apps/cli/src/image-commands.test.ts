@@ -150,7 +150,7 @@ test('write --data-disk copies an image without a partition table', { skip }, as
 
 const refusals = [
   {
-    what: 'write of type ova',
+    what: 'write of a raw image that is declared as ova',
     args: ['write', raw, '--type', 'ova', '--to', at('none.img')],
     code: 'FORMAT',
     message: 'Bad format image, expected: qcow2, raw.',

@@ -17,8 +17,20 @@ export function parseLocation(text: string): { url: string; file: boolean } {
 
 /** Throws ImagingError FORMAT for a type that byoi does not read. */
 export function parseType(text: string): ImageType {
-  if (text === 'qcow2' || text === 'raw') return text
-  throw refused('FORMAT', `The type given is "${text}".`, 'Give --type qcow2 or --type raw.')
+  const known = (['qcow2', 'raw', 'ova', 'vmdk'] as const).find((type) => type === text)
+  if (known !== undefined) return known
+  throw refused('FORMAT', `The type given is "${text}".`, 'Give --type qcow2, raw, ova or vmdk.')
+}
+
+/** The types of OVHcloud's call, which are fewer. */
+export function parseDeployType(text: string): Exclude<ImageType, 'vmdk'> {
+  const type = parseType(text)
+  if (type !== 'vmdk') return type
+  throw refused(
+    'FORMAT',
+    'The API takes no bare VMDK.',
+    'Pack it into an OVA, or convert it with qemu-img convert -O qcow2.',
+  )
 }
 
 /**

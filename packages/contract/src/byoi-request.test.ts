@@ -89,7 +89,7 @@ for (const [name, configdrive, asked] of drives) {
 }
 
 const catalogue: [name: string, body: unknown, message: string, code: string][] = [
-  ...['QCOW2', 'vmdk', 'iso', '', 'toString', 'ova', '__proto__'].map(
+  ...['QCOW2', 'vmdk', 'iso', '', 'toString', 'OVA', '__proto__'].map(
     (type): [string, unknown, string, string] => [
       `type ${type}`,
       { ...good, type },

@@ -47,7 +47,7 @@ export function parseByoiRequest(
 function refuseUnknownTypes(value: unknown): void {
   if (typeof value !== 'object' || value === null) return
   const { type, checkSumType } = value as { type?: unknown; checkSumType?: unknown }
-  if (typeof type === 'string' && !imageTypes.some((known) => known === type)) throw badImageType(type)
+  if (typeof type === 'string' && !imageTypes.some((known) => known === type)) throw badImageType()
   if (checkSumType !== undefined && !checkSumTypes.some((known) => known === checkSumType)) {
     throw new BadParameter(errorMessage('SUMTYPE'), {
       code: 'SUMTYPE',
@@ -58,14 +58,11 @@ function refuseUnknownTypes(value: unknown): void {
   }
 }
 
-const badImageType = (type: string): BadParameter =>
+const badImageType = (): BadParameter =>
   new BadParameter(errorMessage('FORMAT'), {
     code: 'FORMAT',
     field: 'type',
-    reason:
-      type === 'ova'
-        ? 'The type ova is reserved for a later release, which will read such images.'
-        : 'The value of type is not an image type that byoi knows.',
+    reason: 'The value of type is not an image type that byoi knows.',
     remedy: `Send type as one of ${imageTypes.join(', ')}, in lower case, and convert the image where it is another.`,
   })
 

@@ -5,8 +5,8 @@ import { type Secret } from './secret.ts'
 export const checkSumTypes = ['md5', 'sha1', 'sha256', 'sha512'] as const
 export type CheckSumType = (typeof checkSumTypes)[number]
 
-/** `dedicated.ImageTypesEnum`: what POST accepts. `ova` is known by name and refused until the engine reads it. */
-export const imageTypes = ['qcow2', 'raw'] as const
+/** `dedicated.ImageTypesEnum`: what POST accepts. */
+export const imageTypes = ['qcow2', 'raw', 'ova'] as const
 export type ImageType = (typeof imageTypes)[number]
 
 const closed = { additionalProperties: false }

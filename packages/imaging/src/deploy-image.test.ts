@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import {
   failingDevice,
@@ -19,7 +19,8 @@ import {
   usedLoop,
 } from './deploy-image.fixture.ts'
 import { deployImage } from './deploy-image.ts'
-import type { CheckSumType, DeployOptions, DeployPhase } from './deploy-image.types.ts'
+import type { CheckSumType, DeployOptions, DeployPhase, ImageType } from './deploy-image.types.ts'
+import { ovfOf } from './decode/test-vmdk.ts'
 import { type DiskState, type ImagingCode, ImagingError } from './error.ts'
 
 const IMAGE = 12 * MiB
@@ -28,10 +29,12 @@ const noQemu = lacks('qemu-img')
 
 interface Format {
   name: string
-  type: 'raw' | 'qcow2'
+  type: ImageType
   convert?: string[]
   size?: number
 }
+
+const streamOptimized = ['-o', 'subformat=streamOptimized']
 
 const formats: Format[] = [
   { name: 'raw', type: 'raw' },
@@ -49,6 +52,9 @@ const formats: Format[] = [
   { name: 'zlib qcow2 with clusters of 2 MiB', type: 'qcow2', convert: ['-c', '-o', 'cluster_size=2M'] },
   { name: 'zlib qcow2 that ends inside a cluster', type: 'qcow2', convert: ['-c'], size: IMAGE - 512 },
   { name: 'zstd qcow2', type: 'qcow2', convert: ['-c', '-o', 'compression_type=zstd'] },
+  { name: 'streamOptimized vmdk', type: 'vmdk', convert: streamOptimized },
+  { name: 'vmdk that ends inside a grain', type: 'vmdk', convert: streamOptimized, size: IMAGE - 512 },
+  { name: 'ova', type: 'ova', convert: streamOptimized },
 ]
 
 /** Makes the image and what it must read as, by the judge. */
@@ -59,9 +65,19 @@ async function imageOf(
   const raw = await makeRaw(join(folder, 'raw'), size)
   if (!convert) return { image: raw, raw }
   const image = join(folder, 'image')
-  await run('qemu-img', ['convert', '-f', 'raw', '-O', type, ...convert, raw, image])
-  await run('qemu-img', ['convert', '-f', type, '-O', 'raw', image, join(folder, 'judged')])
-  return { image, raw: join(folder, 'judged') }
+  const format = type === 'ova' ? 'vmdk' : type
+  await run('qemu-img', ['convert', '-f', 'raw', '-O', format, ...convert, raw, image])
+  await run('qemu-img', ['convert', '-f', format, '-O', 'raw', image, join(folder, 'judged')])
+  return { image: type === 'ova' ? await packOva(image, size) : image, raw: join(folder, 'judged') }
+}
+
+/** As a person packs one, with GNU tar. */
+async function packOva(vmdk: string, capacity: number): Promise<string> {
+  const folder = dirname(vmdk)
+  await rename(vmdk, join(folder, 'disk.vmdk'))
+  await writeFile(join(folder, 'vm.ovf'), ovfOf(capacity))
+  await run('tar', ['--format=ustar', '-C', folder, '-cf', join(folder, 'vm.ova'), 'vm.ovf', 'disk.vmdk'])
+  return join(folder, 'vm.ova')
 }
 
 async function assertSame(disk: string, raw: string): Promise<void> {

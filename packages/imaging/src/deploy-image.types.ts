@@ -1,7 +1,8 @@
 import type { AddressPolicy } from './source/address-policy.ts'
 import type { DiskState } from './error.ts'
 
-export type ImageType = 'qcow2' | 'raw'
+/** `vmdk`: streamOptimized. */
+export type ImageType = 'qcow2' | 'raw' | 'ova' | 'vmdk'
 export type CheckSumType = 'md5' | 'sha1' | 'sha256' | 'sha512'
 
 export interface ImageRequest {

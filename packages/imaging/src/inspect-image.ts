@@ -2,7 +2,8 @@ import type { ImageRequest, ImageType } from './deploy-image.types.ts'
 import { DETECT_BYTES, detectFormat } from './decode/magic.ts'
 import { ImagingError } from './error.ts'
 import { HEAD } from './pipeline/head-first.ts'
-import { type OpenedImage, openImage, Unseen } from './pipeline/open-image.ts'
+import { openImage } from './pipeline/open-image.ts'
+import { type OpenedImage, Unseen } from './pipeline/opened-image.ts'
 import type { AddressPolicy } from './source/address-policy.ts'
 import { openSource } from './source/open-source.ts'
 import type { ByteSink, ImageSource } from './source/source.ts'
@@ -81,11 +82,13 @@ async function inspect({
   }
 }
 
-/** qcow2 by its magic; everything else is tried as raw, which refuses what is no disk image. */
+/** By its magic; what has none is tried as raw, which refuses what is no disk image. */
 async function detectType(source: ImageSource, head: Buffer | null): Promise<ImageType> {
   const start = head ?? Buffer.alloc(Math.min(DETECT_BYTES, source.size ?? DETECT_BYTES))
   if (!head) await source.readAt(0, start)
-  return detectFormat(start) === 'qcow2' ? 'qcow2' : 'raw'
+  const format = detectFormat(start)
+  if (format === 'tar') return 'ova'
+  return format === 'qcow2' || format === 'vmdk' ? format : 'raw'
 }
 
 async function describe(

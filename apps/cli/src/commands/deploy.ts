@@ -4,7 +4,7 @@ import { type ApiOptions, connect, withApi } from '../api-options.ts'
 import { readConfigDriveFile } from '../config-drive-file.ts'
 import type { Context } from '../context.ts'
 import { followToEnd, printView } from '../deployment.ts'
-import { parseChecksum, parseHeader, parseLocation, parseType } from '../parse-image.ts'
+import { parseChecksum, parseHeader, parseDeployType, parseLocation } from '../parse-image.ts'
 import { printJson } from '../print.ts'
 import { collect } from '../repeatable.ts'
 import { UsageError } from '../usage-error.ts'
@@ -27,7 +27,7 @@ export function addDeploy(program: Command, context: Context): void {
     .description("deploy an image onto a server; all data of the server's disk is lost")
     .argument('<service>', "the server's name")
     .requiredOption('--url <url>', 'where the server fetches the image from')
-    .requiredOption('--type <type>', 'what the image is: qcow2 or raw')
+    .requiredOption('--type <type>', 'what the image is: qcow2, raw or ova')
     .option('--checksum <type:hex>', 'digest of the image as served: md5, sha1, sha256 or sha512')
     .option('--header <header>', "'Name: value' to send to the image's server; may be repeated", collect, [])
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object")
@@ -57,7 +57,7 @@ function requestBody(options: DeployOptions): ByoiBody {
   const checksum = options.checksum === undefined ? undefined : parseChecksum(options.checksum)
   return {
     URL: url,
-    type: parseType(options.type),
+    type: parseDeployType(options.type),
     ...(checksum === undefined ? {} : { checkSum: checksum.value, checkSumType: checksum.type }),
     ...(options.header.length === 0
       ? {}

@@ -18,7 +18,10 @@ export function addInspect(program: Command, context: Context): void {
     .command('inspect')
     .description('what an image is, and whether it would deploy and boot; changes nothing')
     .argument('<url|file>', 'where the image is')
-    .option('--type <type>', 'what it is declared as: qcow2 or raw; default: what its first bytes say')
+    .option(
+      '--type <type>',
+      'what it is declared as: qcow2, raw, ova or vmdk; default: what its first bytes say',
+    )
     .addOption(
       new Option('--boot <mode>', 'would a server with this firmware boot it?').choices(['uefi', 'legacy']),
     )

@@ -33,7 +33,7 @@ export function addWrite(program: Command, context: Context): void {
     .description('write an image to a disk or file, verified, as the agent does; all its data is lost')
     .argument('<url|file>', 'where the image is')
     .requiredOption('--to <disk|file>', 'target: a block device or a regular file')
-    .requiredOption('--type <type>', 'what the image is: qcow2 or raw')
+    .requiredOption('--type <type>', 'what the image is: qcow2, raw, ova or vmdk')
     .option('--checksum <type:hex>', 'digest of the image as served: md5, sha1, sha256 or sha512')
     .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object; adds a config drive")

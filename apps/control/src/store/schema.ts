@@ -8,6 +8,7 @@ import {
   type DeploymentState,
   type DiskFacts,
   type DiskState,
+  type ImageType,
   type MachineFacts,
   type Phase,
 } from '@byoi/contract'
@@ -93,7 +94,7 @@ export interface Found {
 /** What POST asked for, without anything secret. */
 export interface StoredRequest {
   url: string
-  type: 'qcow2' | 'raw'
+  type: ImageType
   checkSum: { type: string; value: string } | null
   description: string | null
   diskGroupId: number | null

@@ -1,3 +1,6 @@
+/** `deflate`: RFC 1951 without a frame; `zlib`: RFC 1950. */
+export type Codec = 'deflate' | 'zlib' | 'zstd'
+
 /**
  * One run of the served file that becomes disk content. All in bytes. `zero` runs are never extents: what no extent
  * covers reads as zero. `size` is how many bytes land on the disk; for `copy` it equals `length`.
@@ -10,7 +13,7 @@ export interface Extent {
   /** Where it goes on the disk. */
   disk: number
   size: number
-  codec: 'copy' | 'deflate' | 'zstd'
+  codec: 'copy' | Codec
 }
 
 /** Random access to an image's decoded content, for preflight and `inspect`. Offsets on the virtual disk. */

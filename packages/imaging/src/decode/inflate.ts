@@ -1,5 +1,6 @@
-import { constants, inflateRawSync, zstdDecompressSync } from 'node:zlib'
+import { constants, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 import { ImagingError } from '../error.ts'
+import type { Codec } from './extent.ts'
 import { zstdFrameLength } from './zstd-frame.ts'
 
 /**
@@ -10,14 +11,14 @@ const ZSTD_PARAMS = { [constants.ZSTD_d_windowLogMax]: 23 }
 
 /**
  * Decodes one compressed cluster of `clusterSize` bytes: into `into` goes as much of its beginning as fits. `bytes` holds the
- * cluster's stream (raw deflate, or one zstd frame) at its start; what follows the stream's end is ignored, since a qcow2
- * descriptor gives whole sectors. Throws ImagingError `WRITE` unless the stream yields exactly `clusterSize` bytes; never
+ * cluster's stream (deflate with or without zlib's frame, or one zstd frame) at its start; what follows the stream's end is ignored, since a qcow2
+ * descriptor gives whole sectors. Throws ImagingError `WRITE` unless the stream yields exactly `clusterSize` bytes (or, of zlib, as many as `into` holds); never
  * holds more than that. Synchronous: meant for worker threads.
  *
  * The window of a deflate stream may be up to 32 KiB. (QEMU writes 4 KiB, other programs write more.)
  */
 export function decodeCluster(
-  codec: 'deflate' | 'zstd',
+  codec: Codec,
   bytes: Uint8Array,
   into: Uint8Array,
   clusterSize: number = into.length,
@@ -26,10 +27,7 @@ export function decodeCluster(
   const options = { chunkSize: Math.max(64, clusterSize + 1), maxOutputLength: clusterSize }
   let decoded: Buffer
   try {
-    decoded =
-      codec === 'deflate'
-        ? inflateRawSync(bytes, { ...options, windowBits: 15 })
-        : zstdDecompressSync(frameOf(bytes), { ...options, params: ZSTD_PARAMS })
+    decoded = decoders[codec](bytes, options)
   } catch (error) {
     if (error instanceof ImagingError) throw error
     throw broken(
@@ -37,9 +35,19 @@ export function decodeCluster(
       error,
     )
   }
-  if (decoded.length !== clusterSize) throw broken('is too short')
+  // The last grain of a VMDK may end with the disk.
+  const enough = codec === 'zlib' ? Math.min(into.length, clusterSize) : clusterSize
+  if (decoded.length !== clusterSize && decoded.length !== enough) throw broken('is too short')
   into.set(into.length < clusterSize ? decoded.subarray(0, into.length) : decoded)
   release(decoded, options.chunkSize)
+}
+
+type Room = { chunkSize: number; maxOutputLength: number }
+
+const decoders: Record<Codec, (bytes: Uint8Array, room: Room) => Buffer> = {
+  deflate: (bytes, room) => inflateRawSync(bytes, { ...room, windowBits: 15 }),
+  zlib: (bytes, room) => inflateSync(bytes, { ...room, windowBits: 15 }),
+  zstd: (bytes, room) => zstdDecompressSync(frameOf(bytes), { ...room, params: ZSTD_PARAMS }),
 }
 
 /**

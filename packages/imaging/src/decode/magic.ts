@@ -81,13 +81,14 @@ export function detectFormat(head: Uint8Array): Format {
 export function checkDeclaredType(type: ImageType, head: Uint8Array): void {
   if (head.length === 0) throw refuse('The served file is empty.', 'Put the image at the URL.')
   const found = detectFormat(head)
-  if (type === 'qcow2' && found !== 'qcow2') {
-    throw refuse(`The image is declared as qcow2 but is ${describe(found)}.`, remedyFor(found))
-  }
-  if (type === 'raw' && found !== 'unknown' && !(found === 'iso' && isHybrid(head))) {
-    throw refuse(`The image is declared as raw but is ${describe(found)}.`, remedyFor(found))
-  }
+  const fits =
+    type === 'raw' ? found === 'unknown' || (found === 'iso' && isHybrid(head)) : found === formats[type]
+  if (!fits)
+    throw refuse(`The image is declared as ${type} but is ${describe(found, type)}.`, remedyFor(found))
 }
+
+/** What a file of each type begins as. An OVA is a tar archive. */
+const formats = { qcow2: 'qcow2', vmdk: 'vmdk', ova: 'tar' } as const satisfies Record<string, Format>
 
 function isHybrid(head: Uint8Array): boolean {
   const signed = head[510] === 0x55 && head[511] === 0xaa
@@ -95,8 +96,8 @@ function isHybrid(head: Uint8Array): boolean {
   return signed && types.some((at) => head[at] !== 0)
 }
 
-function describe(format: Format): string {
-  if (format === 'unknown') return 'not (its first bytes are not those of qcow2)'
+function describe(format: Format, type: ImageType): string {
+  if (format === 'unknown') return `not (its first bytes are not those of ${type})`
   if (format === 'html') return 'a web page'
   if (format === 'iso') return 'an ISO 9660 image'
   return `a file in the format ${format}`
@@ -105,7 +106,11 @@ function describe(format: Format): string {
 function remedyFor(format: Format): string {
   if (format === 'qcow2') return 'Declare the type qcow2, or convert the image with qemu-img convert -O raw.'
   if (format === 'html') return 'Check the URL and its access rights: it must answer with the image itself.'
-  if (['gzip', 'xz', 'zstd', 'bzip2', 'lz4', '7z', 'zip', 'tar'].includes(format)) {
+  if (format === 'vmdk')
+    return 'Declare the type vmdk where it is streamOptimized, or convert the image to qcow2.'
+  if (format === 'tar')
+    return 'Declare the type ova where it is one, or unpack the file and serve the image itself.'
+  if (['gzip', 'xz', 'zstd', 'bzip2', 'lz4', '7z', 'zip'].includes(format)) {
     return 'Unpack the file and serve the image itself.'
   }
   if (format === 'unknown') return 'Check the URL, or declare the type raw if it is a raw disk image.'

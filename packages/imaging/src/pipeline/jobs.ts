@@ -59,7 +59,7 @@ export const SCRATCH = JOB_BYTES + LARGEST_CLUSTER + JOB_EXTENTS * 4096
 export type Extents = Float64Array<ArrayBuffer>
 
 const FIELDS = 5
-const CODECS: Extent['codec'][] = ['copy', 'deflate', 'zstd']
+const CODECS: Extent['codec'][] = ['copy', 'deflate', 'zlib', 'zstd']
 
 export function packExtents(extents: Extent[]): Extents {
   const packed = new Float64Array(extents.length * FIELDS)

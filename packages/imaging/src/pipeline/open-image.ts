@@ -1,5 +1,4 @@
 import type { ImageRequest } from '../deploy-image.types.ts'
-import type { ImageView, StreamDecoder } from '../decode/extent.ts'
 import { checkDeclaredType, DETECT_BYTES } from '../decode/magic.ts'
 import { headerBytes, type Qcow2Header, readQcow2Header } from '../decode/qcow2-header.ts'
 import { readHeaderAt, readQcow2Map } from '../decode/qcow2-map.ts'
@@ -8,28 +7,11 @@ import { UnplannedQcow2Decoder } from '../decode/qcow2-unplanned.ts'
 import { openQcow2View } from '../decode/qcow2-view.ts'
 import { openRawView, RawDecoder } from '../decode/raw-stream.ts'
 import type { ImageSource } from '../source/source.ts'
-import type { Ring } from './ring.ts'
+import { openOva, openVmdk } from './open-vmdk.ts'
+import { type OpenedImage, unseen } from './opened-image.ts'
 
 /** RAM for the map of an image whose tables can be read beforehand. A straight conversion of 2 TiB takes far less. */
 const MAP_BYTES = 32 * 1024 * 1024
-
-/** What is known of an image before its data comes. */
-export interface OpenedImage {
-  /** Bytes; undefined for a raw image whose length the server does not tell. */
-  virtualSize: number | undefined
-  /** Bytes that a compressed cluster decodes to; 0 for raw. */
-  clusterSize: number
-  header: Qcow2Header | null
-  /** Each byte's place on the disk is known before it comes, so nothing is looked back at. */
-  placesData: boolean
-  /** The decoded content, as far as it can be seen; else `read` rejects with Unseen. */
-  view: Pick<ImageView, 'read'>
-  /** A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`. Throws ImagingError. */
-  newDecoder(diskSize: number, ring: Ring): StreamDecoder & { notes: string[] }
-}
-
-/** The content is there, but cannot be looked at yet. */
-export class Unseen extends Error {}
 
 /**
  * Looks at what the source serves. `head`: the first bytes, for a source that cannot be read at will; else null.
@@ -43,7 +25,9 @@ export async function openImage(
 ): Promise<OpenedImage> {
   const start = head ?? (await readStart(source, DETECT_BYTES))
   checkDeclaredType(type, start.subarray(0, DETECT_BYTES))
-  return type === 'raw' ? openRaw(source, head) : openQcow2(source, spoolBytes, head)
+  if (type === 'raw') return openRaw(source, head)
+  if (type === 'qcow2') return await openQcow2(source, spoolBytes, head)
+  return type === 'vmdk' ? await openVmdk(source, head) : await openOva(source, head)
 }
 
 function openRaw(source: ImageSource, head: Buffer | null): OpenedImage {
@@ -97,8 +81,4 @@ function viewOf(head: Buffer): OpenedImage['view'] {
   const read = async (offset: number, length: number) =>
     offset + length <= head.length ? head.subarray(offset, offset + length) : unseen()
   return { read }
-}
-
-function unseen(): Promise<never> {
-  return Promise.reject(new Unseen('this part of the image cannot be looked at yet'))
 }
