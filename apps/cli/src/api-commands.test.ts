@@ -191,7 +191,12 @@ for (const [problems, status, stderr] of [
   [['The BMC does not answer.'], 1, 'problem: The BMC does not answer.\n'],
 ] as const) {
   test(`server check with ${problems.length} problems ends with status ${status}`, async (t) => {
-    const answer = { power: problems.length === 0 ? 'on' : null, bootDevice: 'network', problems }
+    const answer = {
+      identity: null,
+      power: problems.length === 0 ? 'on' : null,
+      bootDevice: 'network',
+      problems,
+    }
     const { env } = await serve(t, { [`POST /byoi/server/${name}/check`]: () => answer })
     const stdout = `power:       ${answer.power ?? 'unknown'}\nboot device: network\n`
     assert.deepEqual(await byoi(['server', 'check', name], env), { status, stdout, stderr })

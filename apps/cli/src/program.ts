@@ -6,7 +6,8 @@ import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
 import { addLab } from './commands/lab.ts'
 import { addRamdisk } from './commands/ramdisk.ts'
-import { addServer } from './commands/server.ts'
+import { addRescue } from './commands/rescue.ts'
+import { addServer } from './commands/server/server.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -28,6 +29,7 @@ export function makeProgram(context: Context): Command {
   addDeploy(program, context)
   addStatus(program, context)
   addDelete(program, context)
+  addRescue(program, context)
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)

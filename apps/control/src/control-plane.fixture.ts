@@ -90,7 +90,8 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
   })
   const app = fastify()
   await app.register(controlPlane.agents)
-  await controlPlane.start('https://127.0.0.1:1')
+  const controlUrl = 'https://127.0.0.1:1'
+  await controlPlane.start({ controlUrl, agentUrl: controlUrl, provisioning: null })
   let servers = 0
   return {
     ...controlPlane,

@@ -8,3 +8,5 @@ export {
   type RedfishServiceOptions,
   startRedfishService,
 } from './simulated/redfish-service.ts'
+export { listSystems, RedfishBmc, type RedfishOptions } from './redfish/redfish-bmc.ts'
+export { readSpki } from './redfish/spki.ts'

@@ -54,6 +54,8 @@ export interface Call {
   headers?: Record<string, string>
   /** UNIX seconds by the server's clock; undefined: not signed. */
   timestamp?: number
+  /** Instead of the client's. */
+  timeoutMs?: number
   signal?: AbortSignal
 }
 
@@ -107,7 +109,7 @@ function exchange(
     const request = (url.startsWith('https:') ? requestHttps : requestHttp)(url, {
       method: call.method,
       headers,
-      timeout: options.timeoutMs ?? 30_000,
+      timeout: call.timeoutMs ?? options.timeoutMs ?? 30_000,
       ...(options.ca === undefined ? {} : { ca: options.ca }),
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     })

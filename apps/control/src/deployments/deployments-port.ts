@@ -5,6 +5,7 @@ import { appendAudit, callerName } from '../store/audit.ts'
 import { answering, type Trx } from '../store/database.ts'
 import { cancelNow } from './cancel.ts'
 import { startInspection } from './inspection.ts'
+import { currentRescue, startRescue } from './rescue.ts'
 import { lockServer, openDeployment } from './server-lock.ts'
 import { type Changes } from './changes.ts'
 import { beginning } from './beginning.ts'
@@ -48,6 +49,9 @@ export function deploymentsPort(context: WorkflowContext, changes: Changes): Dep
       }),
 
     forget: (account, serviceName, by) => answering(() => forget(context, account, serviceName, by)),
+
+    rescue: (account, serviceName, by) => answering(() => startRescue(context, account, serviceName, by)),
+    currentRescue: (account, serviceName) => answering(() => currentRescue(db, account, serviceName)),
 
     inspect: (serviceName, by) => answering(() => startInspection(context, serviceName, by)),
     watch: (id, afterEventId, signal) => watch(read, changes, id, afterEventId, signal),

@@ -5,6 +5,7 @@ import {
   type DeploymentView,
   type DiskFacts,
   type HoldDecision,
+  type NetbootAnswer,
   type Secret,
   type ServerAnswer,
   type ServerCheck,
@@ -22,6 +23,8 @@ export interface Ports {
   deployments: Deployments
   keys: Keys
   health: Health
+  /** What the boot of real servers needs to know; null: there is no provisioning listener. */
+  netboot: () => NetbootAnswer | null
 }
 
 /** The database (or what else is needed to answer) is away for now. */
@@ -116,12 +119,15 @@ export interface Server {
   diskGroups: DiskGroup[]
   /** True when the last deployment that ended is `done`: the server runs the customer's own image. */
   ownImage: boolean
+  /** OVHcloud's properties of the same names. */
+  rescueSshKey: string | null
+  efiBootloaderPath: string | null
   /** RFC 3339. */
   createdAt: string
 }
 
 export interface ServerDetail extends Server {
-  bmc: Omit<BmcSettings, 'password'>
+  bmc: ServerAnswer['bmc']
   agentBoot: AgentBoot | null
   found: ServerAnswer['found']
 }
@@ -137,16 +143,50 @@ export interface NewServer {
   agentBoot: AgentBoot | null
 }
 
+/** What a server's owner may change; what is absent stays. */
+export interface OwnerChange {
+  /** An OpenSSH public key line; null: none. */
+  rescueSshKey?: string | null
+  /** As `isEfiPath` judges it; null: what the agent finds. */
+  efiBootloaderPath?: string | null
+}
+
+/** What an operator may change of a server; what is absent stays. */
+export interface ServerChange {
+  /** All of them. */
+  settings?: BmcSettings['settings']
+  password?: Secret
+  agentBoot?: AgentBoot
+  /** Empty: made from what the agent finds. */
+  diskGroups?: DiskGroup[]
+}
+
 export interface Servers {
   /** Names in alphabetical order. */
   list(account: string): Promise<string[]>
   /** null when there is none or it belongs to another account: the two must cost the same (one query, owner in WHERE). */
   find(account: string, serviceName: string): Promise<Server | null>
-  /** `exists`: the name is taken. `refused`: the settings cannot work; `reason` is one sentence without secrets. */
+  /** Changes what belongs to the owner. False: the account has no such server. */
+  change(account: string, serviceName: string, change: OwnerChange, by: Caller): Promise<boolean>
+  /**
+   * Tries the server's BMC first. `exists`: the name is taken. `refused`: the settings cannot work; `reason` is a sentence or two
+   * without secrets.
+   */
   add(
     server: NewServer,
     by: Caller,
   ): Promise<{ kind: 'added' } | { kind: 'exists' } | { kind: 'refused'; reason: string }>
+  /** `busy`: a deployment is open, and on hold only the BMC's password and pin may change. */
+  set(
+    serviceName: string,
+    change: ServerChange,
+    by: Caller,
+  ): Promise<
+    | { kind: 'set' }
+    | { kind: 'none' }
+    | { kind: 'busy'; deploymentId: string }
+    | { kind: 'refused'; reason: string }
+  >
   /** Of all accounts, in alphabetical order; for operators. */
   listAll(): Promise<ServerDetail[]>
   show(serviceName: string): Promise<ServerDetail | null>
@@ -197,6 +237,14 @@ export interface Deployments {
    * the deployment has ended, or when `signal` aborts. Ownership has been checked by `byId`.
    */
   watch(id: string, afterEventId: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
+  /** Puts the server into rescue, whatever was deployed on it. `conflict`: something is going on, named by its id. */
+  rescue(
+    account: string,
+    serviceName: string,
+    by: Caller,
+  ): Promise<{ kind: 'started'; id: string } | { kind: 'conflict'; id: string } | { kind: 'none' }>
+  /** The rescue that the server is in or on its way to; null when something came after it, or there was none. */
+  currentRescue(account: string, serviceName: string): Promise<DeploymentView | null>
   /** Starts the agent on the server to tell what it is; nothing on its disks is changed. For operators. */
   inspect(
     serviceName: string,

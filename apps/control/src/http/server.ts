@@ -15,8 +15,10 @@ import { bringYourOwnImageRoutes } from './bring-your-own-image.ts'
 import { dedicatedServerRoutes } from './dedicated-server.ts'
 import { deploymentRoutes } from './deployment.ts'
 import { type HttpConfig } from './http-config.ts'
-import { operatorRoutes } from './operator.ts'
+import { keyRoutes } from './operator-keys.ts'
+import { operatorServerRoutes } from './operator-servers.ts'
 import { type Ports } from './ports.ts'
+import { rescueRoutes } from './rescue.ts'
 import { logAnswer, logFailure } from './request-log.ts'
 import { checkForm } from './request-form.ts'
 import { routeOf } from './target.ts'
@@ -66,7 +68,9 @@ async function addApi(api: FastifyInstance, ports: Ports, config: HttpConfig): P
   dedicatedServerRoutes(api, ports)
   bringYourOwnImageRoutes(api, ports)
   deploymentRoutes(api, ports, config)
-  operatorRoutes(api, ports)
+  rescueRoutes(api, ports)
+  operatorServerRoutes(api, ports)
+  keyRoutes(api, ports)
 }
 
 function createFastify(config: HttpConfig, logger: Logger): FastifyInstance {

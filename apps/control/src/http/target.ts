@@ -5,7 +5,7 @@ export const impossibleName = '~'
 
 const serviceName = new RegExp(serviceNamePattern)
 /** Calls below a server; a malformed path that ends in one is answered like that call on a server that is absent. */
-const serverCalls = new Set(['bringYourOwnImage', 'deployment'])
+const serverCalls = new Set(['bringYourOwnImage', 'deployment', 'rescue'])
 
 /**
  * The router's URL for a raw request target. `/v1` is `/1.0`; slashes before and after the version are tolerated, since

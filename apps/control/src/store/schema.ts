@@ -11,8 +11,9 @@ import {
   type ImageType,
   type MachineFacts,
   type Phase,
+  type ServerIdentity,
 } from '@byoi/contract'
-import { type ColumnType, type Generated } from 'kysely'
+import { type ColumnType, type Generated, type RawBuilder } from 'kysely'
 import { type DiskGroup } from '../http/ports.ts'
 
 /** The tables, as `migrations/` makes them. A test compares the columns with those of a real database. */
@@ -69,6 +70,8 @@ interface ServerTable {
   bmc_settings: Json<Record<string, string | number | boolean>>
   /** Sealed by the master key. */
   bmc_password: Buffer | null
+  /** What the BMC said of itself when it was enrolled or its settings were changed. */
+  bmc_identity: JsonOrNull<ServerIdentity | null>
   disk_groups: Json<DiskGroup[]>
   /** Number of the newest agent's start; older agents are refused. */
   epoch: Generated<Big>
@@ -118,6 +121,8 @@ export interface Evidence {
   powerWas?: PowerState
   /** The agent of this epoch has got its permit. */
   permit?: number
+  /** The boot medium of this epoch was asked for again after it had been given out. */
+  mediumAlarm?: number
 }
 
 /** How often the deployment began again, for the budgets of restarts. */
@@ -173,7 +178,7 @@ interface DeploymentTable {
   /** SHA-256 in hex of the one-time word with which the deployed system phones home. */
   phone_home_hash: string | null
   steps: Json<StepTime[]>
-  notes: Json<string[]>
+  notes: ColumnType<string[], string, string | RawBuilder<unknown>>
   log: Json<string[]>
   /** DELETE came while the agent was publishing: cancelled at this time at the latest. */
   cancel_at: Date | null
@@ -207,6 +212,8 @@ interface BootSecretTable {
   token_hash: string | null
   /** When it was fetched; it is given out once. */
   fetched_at: Date | null
+  /** Address of who fetched it: a virtual CD goes on being read by the same one until the agent joins. */
+  fetched_by: string | null
 }
 
 interface AgentSessionTable {

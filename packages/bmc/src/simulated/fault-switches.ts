@@ -1,8 +1,24 @@
 import { type Answer, type Exchange, type Handler } from './exchange.ts'
 import { type Fault, type FaultContext, type Misbehave } from './fault.ts'
+import { accessFaults } from './faults/access.ts'
+import { bootFaults } from './faults/boot.ts'
+import { etagFaults } from './faults/etags.ts'
+import { mediaFaults } from './faults/media.ts'
+import { slotFaults } from './faults/media-slots.ts'
+import { powerFaults } from './faults/power.ts'
+import { taskFaults } from './faults/tasks.ts'
 import { transportFaults } from './faults/transport.ts'
 
-const faults = { ...transportFaults } satisfies Record<string, Fault>
+const faults = {
+  ...transportFaults,
+  ...accessFaults,
+  ...etagFaults,
+  ...bootFaults,
+  ...powerFaults,
+  ...taskFaults,
+  ...slotFaults,
+  ...mediaFaults,
+} satisfies Record<string, Fault>
 
 export type FaultName = keyof typeof faults
 export const faultNames = Object.keys(faults) as FaultName[]

@@ -24,6 +24,7 @@ export class FakeClock implements Timekeeper {
     const controller = new AbortController()
     const abort = () => controller.abort(new DOMException('The time is over', 'TimeoutError'))
     this.#timeouts.push({ at: this.#now + ms, abort })
+    if (ms <= 0) this.#advance(0)
     return controller.signal
   }
 
