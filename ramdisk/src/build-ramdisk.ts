@@ -15,8 +15,12 @@ import { makeIso } from './iso.ts'
 
 const metaPackages = { cloud: 'linux-image-cloud-amd64', generic: 'linux-image-amd64' }
 
-/** The kernel drives the first console of each kind; the agent prints to all that are named. */
-const kernelWords = 'console=tty0 console=ttyS0,115200 rootfstype=ramfs'
+/**
+ * The kernel drives the first console of each kind; the agent prints to all that are named. The root file system may take more than half
+ * of the RAM, which is all that a tmpfs would give. What the kernel notes below a warning would hold up the boot at the speed of a serial
+ * line, and so would its tests of its own cryptography; `dmesg` shows the notes.
+ */
+const kernelWords = 'console=tty0 console=ttyS0,115200 rootfstype=ramfs loglevel=5 cryptomgr.notests'
 
 const otherPackages = ['busybox-static', 'ca-certificates', 'openssh-sftp-server']
 const isoPackages = [

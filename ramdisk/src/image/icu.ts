@@ -1,74 +1,115 @@
 /**
- * ICU's data inside the Node binary: locales, time zones and character sets that the agent has no use for are a quarter of the packed
- * ramdisk. Their bytes are set to zero in place, so that no address changes; ICU falls back to `root` and `en`.
+ * ICU's data inside the Node binary, a package of some 4,300 items. The agent has no use for most: locales other than English,
+ * character sets and dictionaries, which are 28 of 33 MB. A smaller package is what Node's own option `--with-intl=small-icu` makes; here
+ * it takes the place of the full one in the built binary.
  *
- * Layout: icu/source/common/unicode/udata.h (UDataInfo, header), icu/source/tools/toolutil/package.cpp ("CmnD": a count, then pairs of
- * offsets of name and data from the start of the table).
+ * Layout: header of `icu4c/source/common/ucmndata.h` (struct DataHeader), then the table of `UDataOffsetTOC` in the same file: a count,
+ * and for each item the offsets of its name and of its data from the start of the table, sorted by name. Items are aligned to 16 bytes.
  */
 
-/** Sizes in bytes. */
-const magic = Buffer.from('CmnD')
-/** dataFormat's place in the header: headerSize u16, magic u8 u8, size u16, reserved u16, isBigEndian, charset, sizeofUChar, reserved. */
-const formatOffset = 12
-
-/** Items that are kept: what `en` and `root` need, normalisation and character properties. */
-const isKept = (name: string): boolean =>
-  /\.(?:icu|nrm)$/.test(name) ||
-  /^(?:root|en|res_index|pool|supplementalData|zoneinfo64|likelySubtags|numberingSystems|timezoneTypes|windowsZones|metaZones|keyTypeData|metadata|currencyNumericCodes|plurals|dayPeriods|genderList|icuver|icustd)\.res$/.test(
-    name.split('/').at(-1) ?? '',
-  )
+/** Data format of a package, at byte 12 of its header. */
+const packageFormat = Buffer.from('CmnD')
+const alignment = 16
+/** A package with fewer items, or with more left than dropped, is not the one that is known. */
+const leastItems = 1000
 
 interface Item {
+  /** As `icudt78l/curr/en.res`. */
   name: string
-  /** Place in the binary, in bytes. */
+  data: Buffer
+}
+
+/** Bytes from `from` to `to`, without the last. */
+export interface Range {
   from: number
   to: number
 }
 
 /**
- * Sets the data of ICU that is not kept to zero, in `binary` itself. Returns how many bytes that were.
+ * Puts a package of the kept items in the place of the full one, in `binary` itself.
+ *
+ * @returns The bytes behind it, now zero, that nothing refers to any more.
  * @throws {Error} when the data is not laid out as it is known to be.
  */
-export function zeroIcuData(binary: Buffer): number {
-  const items = icuItems(binary)
-  const dropped = items.filter(({ name }) => !isKept(name))
-  if (dropped.length === items.length || dropped.length < 1000)
-    throw new Error(`Node's ICU data has ${items.length} items of another kind than known`)
-  for (const { from, to } of dropped) binary.fill(0, from, to)
-  return dropped.reduce((sum, { from, to }) => sum + to - from, 0)
-}
-
-function icuItems(binary: Buffer): Item[] {
-  const start = dataStart(binary)
-  const table = start + binary.readUInt16LE(start)
-  const count = binary.readUInt32LE(table)
-  const offset = (index: number): number => table + binary.readUInt32LE(table + 4 + 8 * index)
-  const items = Array.from({ length: count }, (_, index) => {
-    const name = offset(index)
-    const data = table + binary.readUInt32LE(table + 8 + 8 * index)
-    return { name: binary.toString('latin1', name, binary.indexOf(0, name)), from: data, to: data }
-  })
-  // An item ends where the next one begins; where the last one ends is not written anywhere, so it is left as it is.
-  for (const [index, item] of items.entries()) item.to = items[index + 1]?.from ?? item.from
-  if (
-    !items.every(
-      ({ from, to, name }) => to >= from && to <= binary.length && /^icudt\d+l\/[\x21-\x7e]+$/.test(name),
+export function reduceIcuData(binary: Buffer): Range {
+  const start = packageStart(binary)
+  const headerSize = binary.readUInt16LE(start)
+  const table = binary.subarray(start + headerSize)
+  const { items, end } = readItems(table)
+  const kept = items.filter(({ name }) => isKept(name))
+  if (items.length < leastItems || kept.length === 0 || kept.length > items.length / 2)
+    throw new Error(
+      `Node's ICU data has ${items.length} items, ${kept.length} to keep: not those that are known.`,
     )
-  )
-    throw new Error("Node's ICU data has a table of contents of another kind than known")
-  return items
+  const smaller = packageTable(kept)
+  smaller.copy(table)
+  table.fill(0, smaller.length, end)
+  return { from: start + headerSize + smaller.length, to: start + headerSize + end }
 }
 
-/** Start of the only ICU common data file of the binary. */
-function dataStart(binary: Buffer): number {
+/** English, and what belongs to no language: properties of characters, normalisation, time zones, plural rules. */
+function isKept(name: string): boolean {
+  const [, folder, file] = /^[^/]+\/(?:(.+)\/)?([^/]+)$/.exec(name) ?? []
+  if (file === undefined || file === 'unames.icu') return false
+  if (/\.(?:icu|nrm)$/.test(file)) return true
+  const isLanguage = /^[a-z]{2,3}(?:_\w+)?\.res$/.test(file)
+  return (
+    /^(?:en|root|pool)\.res$/.test(file) || (folder === undefined && file.endsWith('.res') && !isLanguage)
+  )
+}
+
+/** The start of the only package in the binary. */
+function packageStart(binary: Buffer): number {
   const found: number[] = []
-  for (let at = binary.indexOf(magic); at >= 0; at = binary.indexOf(magic, at + 1)) {
-    const start = at - formatOffset
-    // MappedData's magic, little-endian, ASCII, 2 bytes a UChar.
-    const isHeader =
-      binary[start + 2] === 0xda && binary[start + 3] === 0x27 && binary.readUInt32LE(start + 8) === 0x20000
-    if (isHeader) found.push(start)
+  for (let at = binary.indexOf(packageFormat); at >= 0; at = binary.indexOf(packageFormat, at + 1)) {
+    const header = binary.subarray(at - 12)
+    // MappedData's magic; then sizeof(UDataInfo) 20, reserved, little-endian, ASCII, two bytes a character, reserved.
+    if (
+      header.readUInt16LE(2) === 0x27da &&
+      header.readUInt32LE(4) === 20 &&
+      header.readUInt32LE(8) === 0x20000
+    )
+      found.push(at - 12)
   }
-  if (found.length !== 1) throw new Error(`Node's binary holds ${found.length} ICU data files instead of one`)
+  if (found.length !== 1)
+    throw new Error(`Node's binary holds ${found.length} ICU data packages instead of one.`)
   return found[0] as number
+}
+
+/** The items but the last, whose length is written nowhere: it begins at `end`. */
+function readItems(table: Buffer): { items: Item[]; end: number } {
+  const count = table.readUInt32LE(0)
+  const entries = Array.from({ length: count }, (_, index) => {
+    const name = table.readUInt32LE(4 + 8 * index)
+    return {
+      name: table.toString('latin1', name, table.indexOf(0, name)),
+      at: table.readUInt32LE(8 + 8 * index),
+    }
+  })
+  const items = entries.slice(0, -1).map(({ name, at }, index) => {
+    const end = entries[index + 1]?.at ?? at
+    if (!/^icudt\d+l\/[\x21-\x7e]+$/.test(name) || end < at || end > table.length)
+      throw new Error("Node's ICU data has a table of contents of another kind than known.")
+    return { name, data: Buffer.from(table.subarray(at, end)) }
+  })
+  return { items, end: entries.at(-1)?.at ?? 0 }
+}
+
+function packageTable(items: readonly Item[]): Buffer {
+  const names = items.map(({ name }) => Buffer.from(`${name}\0`, 'latin1'))
+  const toc = Buffer.alloc(4 + 8 * items.length)
+  toc.writeUInt32LE(items.length)
+  let at = toc.length
+  for (const [index, name] of names.entries()) {
+    toc.writeUInt32LE(at, 4 + 8 * index)
+    at += name.length
+  }
+  const pieces = [toc, ...names]
+  for (const [index, { data }] of items.entries()) {
+    const padding = -at & (alignment - 1)
+    toc.writeUInt32LE(at + padding, 8 + 8 * index)
+    pieces.push(Buffer.alloc(padding), data)
+    at += padding + data.length
+  }
+  return Buffer.concat(pieces)
 }
