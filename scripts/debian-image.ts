@@ -45,6 +45,8 @@ const buildTools = {
   mcopy: 'mtools',
   sfdisk: 'fdisk',
   'grub-mkimage': 'grub-common',
+  'dpkg-deb': 'dpkg',
+  losetup: 'mount',
   'qemu-img': 'qemu-utils',
   ...grubFiles,
 }

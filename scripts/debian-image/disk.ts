@@ -1,8 +1,11 @@
-/** Puts a root file system and GRUB onto a disk image, bootable by UEFI, and by a BIOS where sectors have 512 bytes. */
-import { open, truncate, type FileHandle } from 'node:fs/promises'
+/**
+ * Puts a root file system and GRUB onto a disk image, bootable by UEFI also with Secure Boot, and by a BIOS where sectors have 512
+ * bytes.
+ */
+import { open, truncate, writeFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from '../run-command.ts'
-import { makeBiosLoader, makeEfiLoader } from './grub.ts'
+import { findRoot, makeBiosLoader, signedLoaders } from './grub.ts'
 import { rootLabel } from './root-tree.ts'
 
 const mib = 1024 * 1024
@@ -71,11 +74,15 @@ async function place(target: FileHandle, offset: number, path: string): Promise<
 
 async function makeEsp(work: string, sectorSize: number): Promise<string> {
   const esp = join(work, 'esp.fat')
-  const loader = await makeEfiLoader(work, rootLabel)
+  const config = join(work, 'grub.cfg')
+  const { shim, grub } = await signedLoaders(work)
+  await writeFile(config, findRoot(rootLabel))
   await command('truncate', ['-s', String(rootOffset - espOffset), esp])
   await command('mkfs.vfat', ['-S', String(sectorSize), '-n', 'ESP', esp])
-  await command('mmd', ['-i', esp, '::/EFI', '::/EFI/BOOT'])
-  await command('mcopy', ['-i', esp, loader, '::/EFI/BOOT/BOOTX64.EFI'])
+  await command('mmd', ['-i', esp, '::/EFI', '::/EFI/BOOT', '::/EFI/debian'])
+  await command('mcopy', ['-i', esp, shim, '::/EFI/BOOT/BOOTX64.EFI'])
+  await command('mcopy', ['-i', esp, grub, '::/EFI/BOOT/grubx64.efi'])
+  await command('mcopy', ['-i', esp, config, '::/EFI/debian/grub.cfg'])
   return esp
 }
 
@@ -136,7 +143,7 @@ export async function makeDisk(
     if (layout.sectorSize === 512) {
       // With an MBR, GRUB lies in the gap before the first partition.
       const coreOffset = layout.table === 'gpt' ? biosOffset : 512
-      const { bootCode, core } = await makeBiosLoader(work, rootLabel, coreOffset / 512)
+      const { bootCode, core } = await makeBiosLoader(work, findRoot(rootLabel), coreOffset / 512)
       await disk.write(bootCode, 0, bootCode.length, 0)
       await disk.write(core, 0, core.length, coreOffset)
     }
