@@ -25,15 +25,28 @@ export const smallImageTools = {
   mcopy: 'mtools',
 }
 
+/** A program's headers as firmware and byoi look at them: an EFI application for the CPU of this machine. Nothing in it runs. */
+function loaderHeader(): Buffer {
+  const header = Buffer.alloc(512)
+  header.write('MZ', 0, 'latin1')
+  header.writeUInt32LE(64, 60)
+  header.write('PE\0\0', 64, 'latin1')
+  header.writeUInt16LE(process.arch === 'arm64' ? 0xaa64 : 0x8664, 68)
+  header.writeUInt16LE(10, 156) // subsystem: EFI application
+  return header
+}
+
+const loaderName = process.arch === 'arm64' ? 'BOOTAA64.EFI' : 'BOOTX64.EFI'
+
 async function makeEsp(directory: string, name: string, sectors: number, data: Uint8Array): Promise<Buffer> {
   const path = join(directory, `${name}.esp`)
   const content = join(directory, `${name}.data`)
   await writeFile(path, '')
   await truncate(path, sectors * sector)
-  await writeFile(content, data)
+  await writeFile(content, Buffer.concat([loaderHeader(), data]))
   await command('mkfs.vfat', ['-n', 'ESP', path])
   await command('mmd', ['-i', path, '::/EFI', '::/EFI/BOOT'])
-  await command('mcopy', ['-i', path, content, '::/EFI/BOOT/BOOTX64.EFI'])
+  await command('mcopy', ['-i', path, content, `::/EFI/BOOT/${loaderName}`])
   return await readFile(path)
 }
 
@@ -50,7 +63,7 @@ export async function smallImage(
 ): Promise<SmallImage> {
   const raw = join(directory, `${name}.raw`)
   const sectors = ((size - 2) * mib) / sector
-  const esp = await makeEsp(directory, name, sectors, randomBytes((size - 5) * mib))
+  const esp = await makeEsp(directory, name, sectors, randomBytes((size - 5) * mib - 512))
   await writeFile(raw, '')
   await truncate(raw, size * mib)
   const script = `label: gpt\nstart=${espLba}, size=${sectors}, type=uefi, name=esp\n`

@@ -22,6 +22,7 @@ const result = {
   written: 4096,
   seconds: 0.5,
   notes: ['a note'],
+  boot: null,
   disk: 'complete',
 } as const
 
@@ -134,7 +135,7 @@ test('a deploy order is carried out, reported and heard', { skip }, async (t) =>
   const working = plane.reports().filter((report) => report.outcome === null)
   assert.ok(working.some((report) => (report.progress?.bytesPerSecond ?? 0) > 0))
   assert.ok(working.some((report) => report.progress?.secondsLeft === 1))
-  const { disk: _disk, ...reported } = result
+  const { disk: _disk, boot: _boot, ...reported } = result
   assert.deepEqual(plane.outcome(), { kind: 'published', result: { ...reported, notes: ['a note'] } })
   assert.deepEqual(plane.faults, [])
   const everything = JSON.stringify([plane.reports(), lines])

@@ -110,6 +110,8 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
     },
     disk: targetDisk(order, disks),
     boot: order.boot,
+    efiBootloaderPath: order.efiBootloaderPath,
+    transport: matchDisk(disks, order.disk)?.transport ?? null,
     configDrive:
       configDrive === null
         ? null
@@ -120,6 +122,7 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
             userData:
               configDrive.userDataBase64 === null ? null : Buffer.from(configDrive.userDataBase64, 'base64'),
             userMetadatas: configDrive.userMetadatas,
+            phoneHomeUrl: configDrive.phoneHomeUrl,
           },
     addressPolicy: order.addressPolicy,
     spoolBytes: order.spoolBytes,

@@ -32,6 +32,7 @@ export function configDriveOf(body: ConfigDriveBody, instanceId: string): Config
     sshKey,
     userData: userData === null ? null : Buffer.from(userData.reveal(), 'utf8'),
     userMetadatas: userMetadatas.map(({ key, value }) => ({ key, value: value.reveal() })),
+    phoneHomeUrl: null,
   }
 }
 

@@ -180,6 +180,18 @@ const refusals = [
     message: 'The target disk cannot take this image.',
   },
   {
+    what: 'inspect for a UEFI server of an image without an EFI system partition',
+    args: ['inspect', qcow2, '--boot', 'uefi'],
+    code: 'BOOT',
+    message: 'The image cannot boot on this server.',
+  },
+  {
+    what: 'inspect for a legacy server of an image without boot code',
+    args: ['inspect', raw, '--boot', 'legacy', '--bus', 'sata'],
+    code: 'BOOT',
+    message: 'The image cannot boot on this server.',
+  },
+  {
     what: 'inspect of a raw image that is declared as qcow2',
     args: ['inspect', raw, '--type', 'qcow2'],
     code: 'FORMAT',

@@ -34,6 +34,7 @@ const wrongUsage: { what: string; args: string[]; says: RegExp }[] = [
   { what: 'an ftp URL', args: ['write', 'ftp://a/b', ...toNone], says: /not ftp URLs/ },
   { what: 'a header without a colon', args: ['write', 'a', ...toNone, '--header', 'canary'], says: /header/ },
   { what: 'a boot mode of its own', args: ['inspect', 'a', '--boot', 'bios'], says: /bios/ },
+  { what: 'a bus of its own', args: ['inspect', 'a', '--bus', 'pata'], says: /pata/ },
   { what: 'an unknown option', args: ['inspect', 'a', '--fast'], says: /--fast/ },
   {
     what: 'a server without a disk',

@@ -15,6 +15,7 @@ export const errorCodes = [
   'TIMEOUT',
   'BMC',
   'DISK',
+  'BOOT',
   'CANCELLED',
   'INTERNAL',
 ] as const
@@ -44,6 +45,7 @@ const sentences: Record<ErrorCode, (facts: ErrorFacts) => string> = {
   TIMEOUT: () => 'The deployment did not get on in time.',
   BMC: () => "Could not control the server's power or boot device.",
   DISK: () => 'The target disk cannot take this image.',
+  BOOT: () => 'The image cannot boot on this server.',
   CANCELLED: () => 'The deployment was cancelled.',
   INTERNAL: () => 'The deployment failed by a fault of byoi itself.',
 }

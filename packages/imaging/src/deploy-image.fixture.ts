@@ -128,9 +128,10 @@ export async function serve(
       ...(range && !isStale ? { 'content-range': `bytes ${start}-${end - 1}/${size}` } : {}),
     })
     const limit = Math.min(end, start + cutAfter(number))
+    const closed = once(response, 'close')
     for (let at = start; at < limit && !response.destroyed; at += 100_000) {
       const room = response.write(await readAt(path, at, Math.min(100_000, limit - at)))
-      if (!room) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+      if (!room) await Promise.race([once(response, 'drain'), closed])
     }
     if (limit === end) response.end()
     else if (!silent) response.destroy()
@@ -159,6 +160,8 @@ export function options(
     image: { type: 'raw', httpHeader: [], checkSum: null, file: !image.url.startsWith('http'), ...image },
     disk: { path },
     boot: null,
+    efiBootloaderPath: null,
+    transport: null,
     configDrive: null,
     dataDisk: true,
     addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: true, denyPorts: [] },

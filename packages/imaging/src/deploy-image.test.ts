@@ -197,7 +197,14 @@ test('a GPT image ends up with its backup at the end of the disk and a config dr
   await run('sgdisk', ['-n', '1:2048:20000', '-t', '1:8300', image])
   const path = join(folder.path, 'disk')
   await usedDisk(path, DISK)
-  const configDrive = { instanceId: 'i-1', hostname: 'host', sshKey: null, userData: null, userMetadatas: [] }
+  const configDrive = {
+    instanceId: 'i-1',
+    hostname: 'host',
+    sshKey: null,
+    userData: null,
+    userMetadatas: [],
+    phoneHomeUrl: null,
+  }
   const phases = new Set<string>()
   const result = await deployImage(
     options({ url: image }, path, {
@@ -304,7 +311,14 @@ const refusals: Refusal[] = [
     code: 'CFG',
     more: () => ({
       dataDisk: false,
-      configDrive: { instanceId: 'i', hostname: null, sshKey: null, userData: null, userMetadatas: [] },
+      configDrive: {
+        instanceId: 'i',
+        hostname: null,
+        sshKey: null,
+        userData: null,
+        userMetadatas: [],
+        phoneHomeUrl: null,
+      },
     }),
   },
   { title: 'a cancelled signal', code: 'CANCELLED', more: () => ({ signal: AbortSignal.abort() }) },

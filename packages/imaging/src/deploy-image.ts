@@ -1,3 +1,4 @@
+import { type BootVerdict, checkBoot } from './boot/check-boot.ts'
 import { buildConfigDrive } from './configdrive/build-config-drive.ts'
 import type { DeployOptions, DeployResult } from './deploy-image.types.ts'
 import { assertDigest } from './digest.ts'
@@ -9,7 +10,7 @@ import { zeroOut } from './disk/zero-out.ts'
 import { type DiskState, ImagingError } from './error.ts'
 import { HeadFirst, type RingSink } from './pipeline/head-first.ts'
 import { openImage } from './pipeline/open-image.ts'
-import { type OpenedImage, Unseen } from './pipeline/opened-image.ts'
+import type { OpenedImage } from './pipeline/opened-image.ts'
 import { Reporter } from './pipeline/reporter.ts'
 import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
 import { Staging } from './pipeline/staging.ts'
@@ -17,6 +18,7 @@ import { BLOCK } from './pipeline/written-map.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import type { ImageSource } from './source/source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
+import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
@@ -97,6 +99,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     await readBack(deployment, staging)
     const configDrive = buildDrive(options, staging.disk.facts.sectorSize)
     const areas = await planPublication(deployment, staging, configDrive)
+    const boot = await planBoot(deployment, staging)
     await writeConfigDrive(deployment, staging.disk, areas, configDrive)
     await askPermit(deployment)
     await publishBootAreas(deployment, staging.disk, areas)
@@ -108,6 +111,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
       written: staging.writer.written,
       seconds: (performance.now() - deployment.startedAt) / 1000,
       notes: [...deployment.notes],
+      boot,
       disk: deployment.state,
     }
   } finally {
@@ -144,26 +148,24 @@ async function preflight(deployment: Deployment, image: OpenedImage): Promise<Di
   facts.size ??= sizeOfNewFile(image, configDrive)
   if (image.virtualSize !== undefined && image.virtualSize > facts.size)
     throw tooSmall(image.virtualSize, facts.size)
-  if (!options.dataDisk) await planAhead(image, facts.size, facts.sectorSize, configDrive)
+  if (!options.dataDisk) await lookAhead(options, image, facts.size, facts.sectorSize, configDrive)
   assertGoesOn(deployment)
   return facts
 }
 
-/** Whether the partition table will do for this disk, as far as the image can be looked at yet. */
-async function planAhead(
+/** Whether partition table and boot loaders will do for this server, as far as the image can be looked at yet. */
+async function lookAhead(
+  options: DeployOptions,
   { virtualSize, view }: OpenedImage,
   diskSize: number,
   sectorSize: 512 | 4096,
   configDrive: Uint8Array | null,
 ): Promise<void> {
-  if (virtualSize === undefined) return
   const configDriveBytes = configDrive?.length ?? 0
   const read = (offset: number, length: number) => view.read(offset, length)
-  await planBootAreas({ imageSize: virtualSize, diskSize, sectorSize, configDriveBytes, read }).catch(
-    (error: unknown) => {
-      if (!(error instanceof Unseen)) throw error
-    },
-  )
+  const image: ImageReader = { imageSize: virtualSize ?? diskSize, sectorSize, read }
+  if (virtualSize !== undefined) await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes }))
+  await checkBoot(image, diskSize, options)
 }
 
 /** Opens the disk and takes its old content away: from here on it does not boot until it is published. */
@@ -225,16 +227,38 @@ async function planPublication(
   if (deployment.options.dataDisk)
     return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null }
   const areas = await planBootAreas({
-    imageSize: staging.imageSize,
+    ...readerOf(staging),
     diskSize: staging.disk.size,
-    sectorSize: staging.disk.facts.sectorSize,
     configDriveBytes: configDrive?.length ?? 0,
-    read: (offset, length) => staging.read(offset, length),
   }).catch((error: unknown) => {
     throw error instanceof ImagingError ? error : ioFailure('GPT', 'reading the partition table of', error)
   })
   for (const note of areas.notes) deployment.notes.add(note)
   return areas
+}
+
+/** The last look: an image that came as a stream could not be looked into before. What fails here leaves a disk that does not boot. */
+async function planBoot(
+  { options, notes, report }: Deployment,
+  staging: Staging,
+): Promise<BootVerdict['boot']> {
+  if (options.dataDisk) return null
+  const verdict = await checkBoot(readerOf(staging), staging.disk.size, options).catch((error: unknown) => {
+    throw error instanceof ImagingError ? error : ioFailure('WRITE', 'reading the boot loaders of', error)
+  })
+  for (const note of verdict.notes) notes.add(note)
+  if (verdict.boot)
+    report.log(`The image boots ${verdict.boot.loader} of partition ${verdict.boot.esp.number}.`)
+  return verdict.boot
+}
+
+/** The image as it will be on the disk. */
+function readerOf(staging: Staging): ImageReader {
+  return {
+    imageSize: staging.imageSize,
+    sectorSize: staging.disk.facts.sectorSize,
+    read: (offset, length) => staging.read(offset, length),
+  }
 }
 
 async function writeConfigDrive(

@@ -29,6 +29,8 @@ export interface ConfigDrive {
   sshKey: string | null
   userData: Uint8Array | null
   userMetadatas: { key: string; value: string }[]
+  /** http(s) URL at which cloud-init tells, as vendor data, that the system has booted; null: it is not asked to. */
+  phoneHomeUrl: string | null
 }
 
 export type DeployPhase = 'preflight-disk' | 'write' | 'verify' | 'move-gpt' | 'config-drive' | 'publish'
@@ -43,7 +45,15 @@ export interface DeployProgress {
 export interface DeployOptions {
   image: ImageRequest
   disk: TargetDisk
+  /** The server's firmware: an image that it cannot boot is refused. null: whether it boots is not asked. */
   boot: 'uefi' | 'legacy' | null
+  /**
+   * The loader that a UEFI server is to start, a path on the EFI system partition like `\efi\debian\grubx64.efi`: either
+   * slash, any case. null: the one that is found first.
+   */
+  efiBootloaderPath: string | null
+  /** What the target disk hangs on (virtio, nvme, sata, sas, usb); null or another word: not known. */
+  transport: string | null
   configDrive: ConfigDrive | null
   /** The image need not hold a partition table; nothing is moved or added. */
   dataDisk?: boolean
@@ -57,6 +67,27 @@ export interface DeployOptions {
   signal?: AbortSignal
 }
 
+/** An EFI system partition on the target disk. LBAs and lengths in sectors of the disk. */
+export interface EfiSystemPartition {
+  /** 1-based slot of the partition table. */
+  number: number
+  /** Unique partition GUID in lower case; null on MBR. */
+  guid: string | null
+  /** Disk signature of the MBR, 32 bits; null on GPT. */
+  mbrSignature: number | null
+  startLba: number
+  sectors: number
+}
+
+/** What a UEFI boot entry for the deployed disk needs. */
+export interface EfiBoot {
+  esp: EfiSystemPartition
+  /** The loader to start: `efiBootloaderPath`, else the first of `loaders`. Spelled as on the partition: `\EFI\BOOT\BOOTX64.EFI`. */
+  loader: string
+  /** All loaders that were found and that this server's CPU can run, the one to start first in front. */
+  loaders: string[]
+}
+
 export interface DeployResult {
   checkSum: string
   checkSumType: CheckSumType
@@ -66,5 +97,7 @@ export interface DeployResult {
   written: number
   seconds: number
   notes: string[]
+  /** null for a legacy server, a data disk, and an image without an EFI system partition that holds a loader. */
+  boot: EfiBoot | null
   disk: DiskState
 }

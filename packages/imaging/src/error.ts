@@ -10,6 +10,7 @@ export type ImagingCode =
   | 'CFG'
   | 'TIMEOUT'
   | 'DISK'
+  | 'BOOT'
   | 'CANCELLED'
   | 'INTERNAL'
 

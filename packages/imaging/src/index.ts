@@ -1,3 +1,5 @@
+export type { Bus } from './boot/kernels.ts'
+export { type BootTraces, bootTraces } from './disk/boot-sectors.ts'
 export * from './deploy-image.ts'
 export * from './deploy-image.types.ts'
 export * from './error.ts'

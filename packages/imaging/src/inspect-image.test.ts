@@ -1,37 +1,81 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { lacks, makeRaw, MiB, options, run, scratch, serve } from './deploy-image.fixture.ts'
+import { type BootImage, loaderTree, makeBootImage } from './boot/testing/boot-images.ts'
+import { efiProgram, machines, removableName } from './boot/testing/efi-program.ts'
+import { lacks, makeRaw, MiB, options, scratch, serve } from './deploy-image.fixture.ts'
 import { ImagingError } from './error.ts'
+import { extWith } from './filesystem/testing/volumes.ts'
 import { type InspectOptions, inspectImage } from './inspect-image.ts'
 
 const SIZE = 12 * MiB
 
 function inspectionOf(url: string, more: Partial<InspectOptions> = {}): InspectOptions {
   const { image, addressPolicy } = options({ url }, '')
-  return { image: { ...image, type: null }, boot: null, addressPolicy, ...more }
+  return { image: { ...image, type: null }, boot: null, bus: null, addressPolicy, ...more }
 }
 
-test('a GPT image in qcow2 tells its partitions and what firmware needs', {
-  skip: lacks('qemu-img', 'sgdisk'),
+const boots: BootImage = { table: 'gpt', esp: loaderTree, code: 'grub' }
+const noTools = lacks('qemu-img', 'sfdisk', 'mkfs.vfat', 'mcopy', 'mke2fs')
+
+test('a GPT image in qcow2 tells its partitions and what firmware finds on them', {
+  skip: noTools,
 }, async () => {
   await using folder = await scratch()
-  const raw = await makeRaw(join(folder.path, 'raw'), SIZE)
-  await run('sgdisk', ['-n', '1:2048:6143', '-t', '1:EF00', '-c', '1:esp', raw])
-  const image = join(folder.path, 'image')
-  await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', '-c', raw, image])
-  await using server = await serve(image)
-  const found = await inspectImage(inspectionOf(server.url, { boot: 'uefi' }))
+  const linux = extWith({ 'boot/vmlinuz-6.1.0-56-cloud-amd64': Buffer.from('1') }, ['-t', 'ext4'], 3 * MiB)
+  await using server = await serve(await makeBootImage(folder.path, { ...boots, linux }, 'qcow2'))
+  const found = await inspectImage(inspectionOf(server.url, { boot: 'uefi', bus: 'nvme' }))
   assert.deepEqual(
     [found.format, found.virtualSize, found.clusterSize, found.compression, found.ranged],
     ['qcow2', SIZE, 65536, 'deflate', true],
   )
   assert.equal(found.table?.kind, 'gpt')
   assert.deepEqual(
-    found.table.partitions.map(({ name, offset, length }) => [name, offset, length]),
-    [['esp', MiB, 2 * MiB]],
+    found.table.partitions.map(({ offset, length }) => [offset, length]),
+    [
+      [MiB, MiB],
+      [2 * MiB, 4 * MiB],
+      [8 * MiB, 3 * MiB],
+    ], // prettier-ignore
   )
-  assert.deepEqual([found.hasEfiSystemPartition, found.hasBiosBootCode, found.warnings], [true, true, []])
+  const [esp] = found.efi ?? []
+  assert.deepEqual([esp?.number, esp?.startLba, esp?.sectors], [2, 4096, 8192])
+  assert.deepEqual(esp?.loaders, [{ path: `\\EFI\\BOOT\\${removableName}`, cpu: process.arch }])
+  assert.deepEqual(
+    [found.hasEfiSystemPartition, found.hasBiosBootCode, found.biosBootCode, found.kernels, found.warnings],
+    [true, true, 'grub', ['vmlinuz-6.1.0-56-cloud-amd64'], []],
+  )
+  const { warnings } = await inspectImage(inspectionOf(server.url, { bus: 'sata' }))
+  assert.match(warnings.join(), /has no driver for SATA controllers/)
+})
+
+test('as a stream, an image tells what its head shows of how it boots', { skip: noTools }, async () => {
+  await using folder = await scratch()
+  await using server = await serve(await makeBootImage(folder.path, boots), { ranges: false })
+  const found = await inspectImage(inspectionOf(server.url, { boot: 'uefi' }))
+  assert.deepEqual(
+    [found.hasEfiSystemPartition, found.efi, found.biosBootCode, found.kernels],
+    [true, null, 'grub', null],
+  )
+  assert.equal(found.warnings.length, 1)
+})
+
+test('what may not boot is warned of', { skip: noTools }, async () => {
+  const rows: [image: BootImage, boot: 'uefi' | 'legacy' | null, warning: RegExp][] = [
+    [{ ...boots, esp: 'zeros' }, null, /file system of the EFI system partition \(number 2\) is no FAT/],
+    [
+      { ...boots, esp: { 'EFI/a/grubaa64.efi': efiProgram({ machine: machines.arm64 }) } },
+      null,
+      /are for arm64/,
+    ],
+    [{ ...boots, esp: { 'EFI/a/grubx64.efi': efiProgram() } }, 'uefi', /only by a firmware boot entry/],
+    [{ ...boots, code: 'grub without core' }, 'legacy', /which is empty/],
+  ]
+  for (const [image, boot, warning] of rows) {
+    await using folder = await scratch()
+    const { warnings } = await inspectImage(inspectionOf(await makeBootImage(folder.path, image), { boot }))
+    assert.match(warnings.join('\n'), warning)
+  }
 })
 
 test('without Range the head of the stream is looked at, and that is said', async () => {
@@ -45,23 +89,14 @@ test('without Range the head of the stream is looked at, and that is said', asyn
   assert.match(found.warnings.join(), /only the head/)
 })
 
-for (const boot of ['uefi', 'legacy'] as const) {
-  test(`an empty image is not expected to boot with ${boot}`, { skip: lacks('qemu-img') }, async () => {
-    await using folder = await scratch()
-    const image = join(folder.path, 'image')
-    await run('qemu-img', ['create', '-f', 'raw', image, String(SIZE)])
-    const { warnings } = await inspectImage(inspectionOf(image, { boot }))
-    assert.ok(warnings.includes('The image has no partition table.'))
-    assert.equal(warnings.length, 2)
-  })
-}
-
 test('what a deployment would refuse is refused, with nothing touched', async () => {
   await using folder = await scratch()
   const image = await makeRaw(join(folder.path, 'raw'), SIZE)
   const refusals: [Partial<InspectOptions>, string][] = [
     [{ diskSize: SIZE - 512 }, 'DISK'],
     [{ image: { url: image, file: true, httpHeader: [], type: 'qcow2' } }, 'FORMAT'],
+    [{ boot: 'uefi' }, 'BOOT'],
+    [{ boot: 'legacy' }, 'BOOT'],
     [{ image: { url: `${image}.absent`, file: true, httpHeader: [], type: null } }, 'DOWNLOAD'],
   ]
   for (const [more, code] of refusals) {

@@ -1,23 +1,32 @@
-import type { ImageRequest, ImageType } from './deploy-image.types.ts'
+import { type BootCode, bootCodeOf } from './boot/boot-code.ts'
+import { judgeBoot } from './boot/check-boot.ts'
+import type { EfiLoader } from './boot/efi-loaders.ts'
+import type { Bus } from './boot/kernels.ts'
+import { type BootFacts, lookAtBoot } from './boot/look-at-boot.ts'
+import type { EfiSystemPartition, ImageRequest, ImageType } from './deploy-image.types.ts'
 import { DETECT_BYTES, detectFormat } from './decode/magic.ts'
 import { ImagingError } from './error.ts'
 import { HEAD } from './pipeline/head-first.ts'
 import { openImage } from './pipeline/open-image.ts'
-import { type OpenedImage, Unseen } from './pipeline/opened-image.ts'
+import type { OpenedImage } from './pipeline/opened-image.ts'
 import type { AddressPolicy } from './source/address-policy.ts'
 import { openSource } from './source/open-source.ts'
 import type { ByteSink, ImageSource } from './source/source.ts'
 import { BOOT_AREA, type TableSummary } from './table/boot-areas.types.ts'
+import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
 
-const EFI_SYSTEM = ['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', 'ef']
 /** Room on the disk that is assumed where no size is given: the image, and what a moved table needs. */
 const ROOM = 4 * BOOT_AREA
+/** The size of an image whose size the server does not tell: larger than any. */
+const UNKNOWN_SIZE = 2 ** 50
 
 export interface InspectOptions {
   /** `type` null: what its first bytes say. */
   image: Omit<ImageRequest, 'type' | 'checkSum'> & { type: ImageType | null }
   boot: 'uefi' | 'legacy' | null
+  /** What the target disk hangs on; null: not asked. */
+  bus: Bus | null
   /** Bytes; null: a disk on which the image fits. */
   diskSize?: number | null
   sectorSize?: 512 | 4096
@@ -37,7 +46,13 @@ export interface Inspection {
   /** Null where the partition table could not be looked at. */
   table: TableSummary | null
   hasEfiSystemPartition: boolean | null
+  /** What is on the EFI system partitions, the loader to start first in front; null where they could not be looked at. */
+  efi: (EfiSystemPartition & { loaders: EfiLoader[] })[] | null
   hasBiosBootCode: boolean | null
+  /** Whose BIOS boot code it is; null where there is none, or it could not be looked at. */
+  biosBootCode: BootCode | null
+  /** File names of Linux kernels in /boot, where that is ext2, ext3 or ext4; null where it could not be looked at. */
+  kernels: string[] | null
   /** What will be repaired or kept. */
   notes: string[]
   /** What would deploy, but probably not do what is wanted. */
@@ -95,67 +110,68 @@ async function describe(
   source: ImageSource,
   format: ImageType,
   image: OpenedImage,
-  wish: Pick<InspectOptions, 'boot' | 'diskSize' | 'sectorSize'>,
+  wish: Pick<InspectOptions, 'boot' | 'bus' | 'diskSize' | 'sectorSize'>,
 ): Promise<Inspection> {
-  const { header } = image
-  const seen = await lookAtTable(image, wish.diskSize ?? null, wish.sectorSize ?? 512)
-  const hasEfiSystemPartition = seen && seen.table.partitions.some(({ type }) => EFI_SYSTEM.includes(type))
-  const hasBiosBootCode = await hasBootCode(image)
-  const inspection: Inspection = {
+  const { header, virtualSize } = image
+  const imageSize = virtualSize ?? UNKNOWN_SIZE
+  const diskSize = wish.diskSize ?? Math.ceil(imageSize / BOOT_AREA) * BOOT_AREA + ROOM
+  const read = (offset: number, length: number) => image.view.read(offset, length)
+  const reader: ImageReader = { imageSize, sectorSize: wish.sectorSize ?? 512, read }
+  // The dry run of what deployImage does with the table.
+  const plan =
+    virtualSize === undefined ? undefined : planBootAreas({ ...reader, diskSize, configDriveBytes: 0 })
+  const areas = plan && (await unlessUnseen(plan))
+  const facts = await lookAtBoot(reader, diskSize, null)
+  const verdict = judgeBoot(facts, {
+    boot: wish.boot,
+    efiBootloaderPath: null,
+    transport: wish.bus,
+    cpu: null,
+  })
+  const inspection = {
     format,
-    virtualSize: image.virtualSize ?? null,
+    virtualSize: virtualSize ?? null,
     bytesServed: source.size ?? null,
     ranged: source.ranged,
     clusterSize: header?.clusterSize ?? null,
     compression: header?.codec ?? null,
-    table: seen?.table ?? null,
-    hasEfiSystemPartition,
-    hasBiosBootCode,
-    notes: [...(header?.notes ?? []), ...(seen?.notes ?? [])],
-    warnings: [],
+    table: areas?.table ?? null,
+    ...describeBoot(facts),
+    notes: [...(header?.notes ?? []), ...(areas?.notes ?? [])],
   }
-  inspection.warnings = warningsFor(inspection, wish.boot)
-  return inspection
+  return { ...inspection, warnings: [...warningsFor(inspection, facts), ...verdict.notes] }
 }
 
-/** The dry run of what deployImage does with the table; null where that part of the image cannot be looked at. */
-async function lookAtTable(
-  { virtualSize, view }: OpenedImage,
-  wishedSize: number | null,
-  sectorSize: 512 | 4096,
-): Promise<{ table: TableSummary; notes: string[] } | null> {
-  if (virtualSize === undefined) return null
-  const diskSize = wishedSize ?? Math.ceil(virtualSize / BOOT_AREA) * BOOT_AREA + ROOM
-  const read = (offset: number, length: number) => view.read(offset, length)
-  try {
-    return await planBootAreas({ imageSize: virtualSize, diskSize, sectorSize, configDriveBytes: 0, read })
-  } catch (error) {
-    if (error instanceof Unseen) return null
-    throw error
+function describeBoot({ sector, esps, kernels }: BootFacts) {
+  const isSeen = esps?.every(({ content }) => content !== undefined)
+  return {
+    hasEfiSystemPartition: esps ? esps.length > 0 : null,
+    efi: isSeen
+      ? (esps ?? []).map(({ partition, content }) => ({ ...partition, loaders: content?.loaders ?? [] }))
+      : null,
+    hasBiosBootCode: sector ? bootCodeOf(sector) !== null : null,
+    biosBootCode: sector ? bootCodeOf(sector) : null,
+    kernels: kernels ?? null,
   }
 }
 
-/** The first 440 bytes are the code of a master boot record, whatever the partition table (UEFI specification, 5.2.1). */
-async function hasBootCode({ view }: OpenedImage): Promise<boolean | null> {
-  try {
-    return (await view.read(0, 440)).some((byte) => byte !== 0)
-  } catch (error) {
-    if (error instanceof Unseen) return null
-    throw error
-  }
-}
-
-function warningsFor(found: Inspection, boot: 'uefi' | 'legacy' | null): string[] {
+function warningsFor({ ranged, table, efi }: Omit<Inspection, 'warnings'>, { esps }: BootFacts): string[] {
   const warnings: string[] = []
-  if (!found.ranged) {
+  if (!ranged) {
     warnings.push('The server does not support Range requests, so only the head of the image was looked at.')
   }
-  if (found.table?.kind === 'none') warnings.push('The image has no partition table.')
-  if (boot === 'uefi' && found.hasEfiSystemPartition === false) {
-    warnings.push('The image has no EFI system partition, so UEFI firmware will probably not boot it.')
+  if (table?.kind === 'none') warnings.push('The image has no partition table.')
+  for (const { partition, content } of esps ?? []) {
+    if (content?.fault)
+      warnings.push(
+        `The file system of the EFI system partition (number ${partition.number}) ${content.fault}.`,
+      )
   }
-  if (boot === 'legacy' && found.hasBiosBootCode === false) {
-    warnings.push('The image has no boot code in its first sector, so a BIOS will not boot it.')
+  const cpus = new Set(efi?.flatMap(({ loaders }) => loaders.map(({ cpu }) => cpu)))
+  if (cpus.size > 0 && !cpus.has('x64')) {
+    warnings.push(
+      `The boot loaders of the image are for ${[...cpus].join(', ')}; a server with another CPU does not start them.`,
+    )
   }
   return warnings
 }

@@ -1,3 +1,4 @@
+import type { Bus } from '@byoi/imaging'
 import { type Command, Option } from 'commander'
 import type { Context } from '../context.ts'
 import { everyAddress, runImageCommand } from '../image-command.ts'
@@ -5,9 +6,13 @@ import { parseHeader, parseLocation, parseType } from '../parse-image.ts'
 import { parseSize } from '../parse-size.ts'
 import { collect } from '../repeatable.ts'
 
+/** Not read from the engine, which is loaded when it is needed. */
+const buses: readonly Bus[] = ['virtio', 'nvme', 'sata', 'sas', 'usb']
+
 interface InspectOptions {
   type?: string
   boot?: 'uefi' | 'legacy'
+  bus?: Bus
   diskSize?: string
   sectorSize: '512' | '4096'
   header: string[]
@@ -25,6 +30,7 @@ export function addInspect(program: Command, context: Context): void {
     .addOption(
       new Option('--boot <mode>', 'would a server with this firmware boot it?').choices(['uefi', 'legacy']),
     )
+    .addOption(new Option('--bus <bus>', 'would its kernel see a disk on this bus?').choices([...buses]))
     .option('--disk-size <size>', 'would it fit a disk of this size, such as 12GiB?')
     .addOption(
       new Option('--sector-size <bytes>', 'sector size of that disk').choices(['512', '4096']).default('512'),
@@ -50,6 +56,7 @@ async function inspect(location: string, options: InspectOptions, context: Conte
         httpHeader: options.header.map((header) => parseHeader(header)),
       },
       boot: options.boot ?? null,
+      bus: options.bus ?? null,
       diskSize: options.diskSize === undefined ? null : parseSize(options.diskSize),
       sectorSize: options.sectorSize === '4096' ? 4096 : 512,
       addressPolicy: everyAddress,

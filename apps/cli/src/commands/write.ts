@@ -98,6 +98,8 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
     },
     disk,
     boot: null,
+    efiBootloaderPath: null,
+    transport: null,
     configDrive: drive,
     dataDisk: options.dataDisk ?? false,
     addressPolicy: everyAddress,

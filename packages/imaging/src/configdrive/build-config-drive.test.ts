@@ -24,6 +24,7 @@ const content = (changes: Partial<ConfigDrive> = {}): ConfigDrive => ({
   sshKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE user@host "quoted" \\ é',
   userData: Buffer.from('#cloud-config\r\nruncmd: [true]\n'),
   userMetadatas: [{ key: 'role', value: 'web' }],
+  phoneHomeUrl: null,
   ...changes,
 })
 

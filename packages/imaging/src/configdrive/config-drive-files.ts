@@ -1,5 +1,6 @@
 import type { ConfigDrive } from '../deploy-image.types.ts'
 import { ImagingError } from '../error.ts'
+import { phoneHome } from './phone-home.ts'
 import type { VolumeFile } from './volume-file.ts'
 
 const directory = 'openstack/latest'
@@ -9,16 +10,21 @@ const keyName = 'default'
  * The files of a config drive in OpenStack's layout, as cloud-init and cloudbase-init read it.
  *
  * There is no `network_data.json`: cloud-init takes an empty one for "configure no interface", and without the file it
- * falls back to DHCP. There is no `vendor_data.json` either: an absent and an empty one mean the same. `user_data` is byte
- * for byte as given, and absent when there is none.
+ * falls back to DHCP. `user_data` is byte for byte as given, and absent when there is none; so is `vendor_data.json` when
+ * nothing is asked of the system.
  */
 export function configDriveFiles(content: ConfigDrive): VolumeFile[] {
-  const metaData = Buffer.from(`${JSON.stringify(metaDataOf(content), null, 2)}\n`, 'utf8')
+  const { userData, phoneHomeUrl } = content
   return [
-    { path: `${directory}/meta_data.json`, bytes: metaData },
-    ...(content.userData === null ? [] : [{ path: `${directory}/user_data`, bytes: content.userData }]),
+    { path: `${directory}/meta_data.json`, bytes: jsonBytes(metaDataOf(content)) },
+    ...(userData === null ? [] : [{ path: `${directory}/user_data`, bytes: userData }]),
+    ...(phoneHomeUrl === null
+      ? []
+      : [{ path: `${directory}/vendor_data.json`, bytes: jsonBytes(vendorDataOf(phoneHomeUrl)) }]),
   ]
 }
+
+const jsonBytes = (value: unknown): Buffer => Buffer.from(`${JSON.stringify(value, null, 2)}\n`, 'utf8')
 
 /**
  * `uuid` is cloud-init's instance id: a new one makes it run its first-boot modules again. The caller's metadata live under
@@ -48,3 +54,8 @@ function metaDataOf({ instanceId, hostname, sshKey, userMetadatas }: ConfigDrive
     meta: Object.fromEntries(userMetadatas.map(({ key, value }) => [key, value])),
   }
 }
+
+/** cloud-init reads the member `cloud-init` as it reads user data, which goes before it where both say something. */
+const vendorDataOf = (phoneHomeUrl: string): Record<string, unknown> => ({
+  'cloud-init': `#cloud-config\n${JSON.stringify(phoneHome(phoneHomeUrl))}\n`, // JSON is YAML
+})

@@ -1,5 +1,6 @@
 import type { ImageView, StreamDecoder } from '../decode/extent.ts'
 import type { Qcow2Header } from '../decode/qcow2-header.ts'
+import { Unseen } from '../table/image-reader.ts'
 import type { Ring } from './ring.ts'
 
 /** What is known of an image before its data comes. */
@@ -16,9 +17,6 @@ export interface OpenedImage {
   /** A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`. Throws ImagingError. */
   newDecoder(diskSize: number, ring: Ring): StreamDecoder & { notes: string[] }
 }
-
-/** The content is there, but cannot be looked at yet. */
-export class Unseen extends Error {}
 
 /** For a view of what cannot be looked at yet. */
 export function unseen(): Promise<never> {

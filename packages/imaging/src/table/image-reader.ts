@@ -5,6 +5,19 @@ export interface ImageReader {
   read(offset: number, length: number): Promise<Uint8Array>
 }
 
+/** The content is there, but cannot be looked at yet: a reader over a stream rejects with it. */
+export class Unseen extends Error {}
+
+/** What `look` gives, or undefined where it met content that cannot be looked at yet. */
+export async function unlessUnseen<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look
+  } catch (error) {
+    if (error instanceof Unseen) return undefined
+    throw error
+  }
+}
+
 /** `length` bytes at `offset`; what lies past the end of the image is zero. */
 export async function readPadded(image: ImageReader, offset: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)

@@ -46,7 +46,7 @@ const flagged = (entry: MbrEntry): boolean => entry.bootFlag === 0 || entry.boot
  * The entries of an MBR, or none where they are the code or text of a boot sector: a file system's boot sector must show a
  * sound table to be believed, any other sector one that is not nonsense.
  */
-function believedEntries(sector: Uint8Array, sectors: number): MbrEntry[] {
+export function believedEntries(sector: Uint8Array, sectors: number): MbrEntry[] {
   const entries = decodeMbrEntries(sector).filter((entry) => entry.sectors > 0 || isProtective(entry))
   const inside = (entry: MbrEntry): boolean => entry.startLba + entry.sectors <= sectors
   const believed = isFileSystemBootSector(sector)

@@ -13,7 +13,7 @@ export interface TestGpt {
   entryCount?: number
   entrySize?: number
   /** First and last LBA, inclusive. */
-  partitions?: { start: number; end: number; slot?: number; name?: string }[]
+  partitions?: { start: number; end: number; slot?: number; name?: string; type?: Uint8Array }[]
   /** Changes of the headers before their CRCs are made. */
   primary?: Partial<GptHeader>
   backup?: Partial<GptHeader>
@@ -27,8 +27,8 @@ export function makeGpt(options: TestGpt = {}): Buffer {
   const lastLba = size / sectorSize - 1
   const sectors = Math.ceil((entryCount * entrySize) / sectorSize)
   const array = Buffer.alloc(entryCount * entrySize)
-  partitions.forEach(({ start, end, slot, name = '' }, index) => {
-    const entry = { type: guidBytes(linuxType), guid: randomGuid(), startLba: start, endLba: end, name }
+  partitions.forEach(({ start, end, slot, name = '', type = guidBytes(linuxType) }, index) => {
+    const entry = { type, guid: randomGuid(), startLba: start, endLba: end, name }
     array.set(encodeGptEntry(entry, entrySize), ((slot ?? index + 1) - 1) * entrySize)
   })
   const primary: GptHeader = {
