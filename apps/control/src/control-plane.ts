@@ -46,9 +46,6 @@ export interface ControlPlane {
   stop: () => Promise<void>
 }
 
-/** How long an operator's question waits until the workflow leaves a server's BMC, in ms. */
-const lockWaitMs = 15_000
-
 /** Opens database and job engine and brings the tables up to date. Throws `StartError`. */
 export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { connection, masterKey, settings, bmcs, logger, caPem } = options
@@ -69,12 +66,12 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     endpoints: { controlUrl: '', agentUrl: '', caPem },
     provisioning: null,
   }
-  const enrolment = { db, masterKey, bmcs, caPem, enrolTimeoutMs: settings.bmcTimeoutMs, lockWaitMs }
+  const enrolment = { db, masterKey, bmcs, caPem, settings }
   const ports: Ports = {
     credentials: credentialsPort(db, masterKey),
     replays: replaysPort(db),
     keys: keysPort(db, masterKey),
-    servers: serversPort(enrolment, settings),
+    servers: serversPort(enrolment),
     deployments: deploymentsPort(context, changes),
     health: { ready: () => isReady(db) },
     netboot: () => netbootOf(context),

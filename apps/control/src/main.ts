@@ -1,6 +1,7 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { realClock } from '@byoi/bmc'
 import { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { certificateNames, type Config, isAnyAddress, readConfig, urlHost } from './config.ts'
@@ -61,6 +62,7 @@ async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<
       // Young garbage of 16 MiB and more buys an agent no speed.
       agentCommand: [process.execPath, '--max-semi-space-size=1', agentMain],
       agentEnvironment: config.agentEnvironment,
+      clock: realClock,
     },
     logger,
     caPem: certificates.caPem,

@@ -1,4 +1,5 @@
 export * from './bmc.ts'
+export { realClock, type Timekeeper } from './clock.ts'
 export * from './judge.ts'
 export * from './local/local-bmc.ts'
 export type { BootSetting, Machine, MachineAction, MachineIdentity } from './simulated/machine.ts'

@@ -1,4 +1,4 @@
-import { type Bmc, type BmcIdentity } from '@byoi/bmc'
+import { type Bmc, type BmcIdentity, type Timekeeper } from '@byoi/bmc'
 import { type AgentBoot, type Secret, type ServerIdentity } from '@byoi/contract'
 import { type DiskGroup } from '../http/ports.ts'
 
@@ -21,6 +21,8 @@ export interface BmcEnvironment {
   agentCommand: readonly string[]
   /** All of the environment that agents on this machine get. */
   agentEnvironment: Record<string, string>
+  /** By which drivers wait. */
+  clock: Timekeeper
 }
 
 /** A server whose BMC has been tried: what is stored of it. */

@@ -1,4 +1,4 @@
-import { listSystems, readSpki, RedfishBmc } from '@byoi/bmc'
+import { listSystems, readSpki, RedfishBmc, type Timekeeper } from '@byoi/bmc'
 import {
   type BmcKind,
   type BmcServer,
@@ -34,20 +34,23 @@ const names = [
 
 /** BMCs that speak Redfish (DMTF DSP0266). */
 export const redfishKind: BmcKind = {
-  open: (_environment, server) => {
+  open: ({ clock }, server) => {
     const settings = readSettings(server.settings)
-    return openRedfish(server, settings, needed(settings.spki, 'spki'))
+    return openRedfish(server, settings, needed(settings.spki, 'spki'), clock)
   },
 
-  enrol: async (_environment, server, signal) => {
+  enrol: async ({ clock }, server, signal) => {
     const settings = readSettings(server.settings)
     if (server.agentBoot === null) throw new CannotWork('A server with a Redfish BMC needs agentBoot.')
     const { address, user } = settings
     // Nothing is sent to a BMC that is not known yet but a handshake; from here on it is this one or none.
-    const spki = settings.spki ?? (await readSpki(address, signal))
+    const spki = settings.spki ?? (await readSpki(address, signal, clock))
     const password = passwordOf(server)
-    const system = chooseSystem(await listSystems({ address, user, password, spki }, signal), settings.system)
-    const bmc = openRedfish(server, { ...settings, system }, spki)
+    const system = chooseSystem(
+      await listSystems({ address, user, password, spki, clock }, signal),
+      settings.system,
+    )
+    const bmc = openRedfish(server, { ...settings, system }, spki, clock)
     try {
       await bmc.readPower(signal)
       const identity = shownIdentity(await bmc.identify(signal))
@@ -77,7 +80,12 @@ function chooseSystem(systems: Systems, wanted: string | undefined): string {
   )
 }
 
-function openRedfish(server: BmcServer, settings: RedfishSettings, spki: string): RedfishBmc {
+function openRedfish(
+  server: BmcServer,
+  settings: RedfishSettings,
+  spki: string,
+  clock: Timekeeper,
+): RedfishBmc {
   const { address, user, system } = settings
   return new RedfishBmc({
     address,
@@ -87,6 +95,7 @@ function openRedfish(server: BmcServer, settings: RedfishSettings, spki: string)
     firmware: server.boot,
     system: system ?? null,
     console: null,
+    clock,
   })
 }
 

@@ -22,6 +22,8 @@ export interface WorkflowSettings {
   bmcTimeoutMs: number
   /** One question to a BMC for `server check`. */
   checkTimeoutMs: number
+  /** How long an operator's question waits until the workflow leaves a server's BMC. */
+  bmcLockWaitMs: number
   /** Between two readings of the power that must agree before off is believed. */
   readingsApartMs: number
   /** Waits between the tries of a step whose BMC failed; when they are used up the step has failed. */
@@ -53,6 +55,7 @@ export const defaultSettings: WorkflowSettings = {
   cancelWaitMs: 30_000,
   bmcTimeoutMs: 3 * minute,
   checkTimeoutMs: minute,
+  bmcLockWaitMs: 15_000,
   readingsApartMs: 2000,
   retryMs: [1000, 2000, 4000, 8000, 15_000, 30_000],
   maxEpochs: 50,

@@ -80,15 +80,23 @@ async function alarm(
 ): Promise<void> {
   const facts = { server: server.service_name, epoch: row.epoch, address, firstAddress }
   context.logger.error({ deployment: row.id, ...facts }, 'a boot medium was asked for again')
-  if (row.evidence.mediumAlarm === row.epoch) return
   try {
-    await transition(context, context.db, row, {
-      evidence: { mediumAlarm: row.epoch },
-      set: { notes: sql`notes || ${JSON.stringify([note])}::jsonb` },
-      look: context.settings.localLeaseMs,
-      action: 'boot-medium.alarm',
-      actor: `address ${address}`,
-      detail: { firstAddress },
+    await context.db.transaction().execute(async (trx) => {
+      const now = await trx
+        .selectFrom('deployment')
+        .selectAll()
+        .where('id', '=', row.id)
+        .forUpdate()
+        .executeTakeFirstOrThrow()
+      if (now.evidence.mediumAlarm === row.epoch || now.epoch !== row.epoch || now.state !== 'open') return
+      await transition(context, trx, now, {
+        evidence: { mediumAlarm: row.epoch },
+        set: { notes: JSON.stringify([...now.notes, note]) },
+        look: context.settings.localLeaseMs,
+        action: 'boot-medium.alarm',
+        actor: `address ${address}`,
+        detail: { firstAddress },
+      })
     })
   } catch (error) {
     // The deployment has gone on meanwhile; the log has the line.

@@ -8,6 +8,7 @@ import {
 } from '../bmcs/bmc-kind.ts'
 import { enrolServer, resourceOf } from '../bmcs/bmcs.ts'
 import { checkMediumFits } from '../deployments/boot-medium.ts'
+import { type WorkflowSettings } from '../deployments/settings.ts'
 import { type Db, type Trx } from './database.ts'
 import { type SealingKey } from './secrets.ts'
 
@@ -16,10 +17,7 @@ export interface Enrolment {
   db: Db
   masterKey: SealingKey
   bmcs: BmcEnvironment
-  /** Longest time to try a BMC, in ms. */
-  enrolTimeoutMs: number
-  /** Longest time to wait until the workflow leaves a server's BMC, in ms. */
-  lockWaitMs: number
+  settings: WorkflowSettings
   /** The certificate authority that boot media carry. */
   caPem: string
 }
@@ -27,7 +25,7 @@ export interface Enrolment {
 /** Whether the server can work: tries its BMC, and changes nothing. Throws `CannotWork` with the reason. */
 export async function tryServer(enrolment: Enrolment, kind: string, server: BmcServer): Promise<Enrolled> {
   checkMediumFits(enrolment.caPem, server)
-  return await enrolServer(enrolment.bmcs, kind, server, enrolment.enrolTimeoutMs)
+  return await enrolServer(enrolment.bmcs, kind, server, enrolment.settings.bmcTimeoutMs)
 }
 
 /**
@@ -49,8 +47,8 @@ export async function refuseShared(
     .select(['service_name', sql<boolean>`agent_boot -> 'macs' ?| ${macs}`.as('has_port')])
     .where('service_name', '!=', serviceName)
     .where(
-      sql<boolean>`(bmc_kind = ${kind} and bmc_settings @> ${JSON.stringify(resource.settings)}::jsonb)
-        or agent_boot -> 'macs' ?| ${macs}`,
+      sql<boolean>`((bmc_kind = ${kind} and bmc_settings @> ${JSON.stringify(resource.settings)}::jsonb)
+        or agent_boot -> 'macs' ?| ${macs})`,
     )
     .executeTakeFirst()
   if (found === undefined) return

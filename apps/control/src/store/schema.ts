@@ -13,7 +13,7 @@ import {
   type Phase,
   type ServerIdentity,
 } from '@byoi/contract'
-import { type ColumnType, type Generated, type RawBuilder } from 'kysely'
+import { type ColumnType, type Generated } from 'kysely'
 import { type DiskGroup } from '../http/ports.ts'
 
 /** The tables, as `migrations/` makes them. A test compares the columns with those of a real database. */
@@ -178,7 +178,7 @@ interface DeploymentTable {
   /** SHA-256 in hex of the one-time word with which the deployed system phones home. */
   phone_home_hash: string | null
   steps: Json<StepTime[]>
-  notes: ColumnType<string[], string, string | RawBuilder<unknown>>
+  notes: Json<string[]>
   log: Json<string[]>
   /** DELETE came while the agent was publishing: cancelled at this time at the latest. */
   cancel_at: Date | null

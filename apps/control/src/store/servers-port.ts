@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import { checkServer } from '../bmcs/bmcs.ts'
 import { withBmcLockSoon } from '../deployments/bmc-lock.ts'
-import { type WorkflowSettings } from '../deployments/settings.ts'
 import { type OwnerChange, type Servers } from '../http/ports.ts'
 import { addServer } from './add-server.ts'
 import { appendAudit, callerName } from './audit.ts'
@@ -11,8 +10,9 @@ import { bmcServerOf, detailOf, serverOf } from './server-rows.ts'
 import { setServer } from './set-server.ts'
 
 /** The fleet. */
-export function serversPort(enrolment: Enrolment, { checkTimeoutMs }: WorkflowSettings): Servers {
-  const { db, masterKey, bmcs, lockWaitMs } = enrolment
+export function serversPort(enrolment: Enrolment): Servers {
+  const { db, masterKey, bmcs } = enrolment
+  const { bmcLockWaitMs, checkTimeoutMs } = enrolment.settings
   const find = async (serviceName: string) =>
     await db.selectFrom('server').selectAll().where('service_name', '=', serviceName).executeTakeFirst()
 
@@ -67,7 +67,7 @@ export function serversPort(enrolment: Enrolment, { checkTimeoutMs }: WorkflowSe
         const row = await find(serviceName)
         if (row === undefined) return null
         const server = bmcServerOf(masterKey, row)
-        const asked = await withBmcLockSoon(db, row.id, lockWaitMs, () =>
+        const asked = await withBmcLockSoon(db, row.id, bmcLockWaitMs, () =>
           checkServer(bmcs, row.bmc_kind, server, checkTimeoutMs),
         )
         return asked?.value ?? inUse

@@ -19,7 +19,7 @@ export async function setServer(
   change: ServerChange,
   actor: string,
 ): ReturnType<Servers['set']> {
-  const { db, lockWaitMs } = enrolment
+  const { db, settings } = enrolment
   const found = await db
     .selectFrom('server')
     .selectAll()
@@ -29,7 +29,7 @@ export async function setServer(
   if (found.bmc_kind === 'local') return { kind: 'refused', reason: notLocal }
   const busy = await openNow(db, found, change)
   if (busy !== null) return busy
-  const ran = await withBmcLockSoon(db, found.id, lockWaitMs, () =>
+  const ran = await withBmcLockSoon(db, found.id, settings.bmcLockWaitMs, () =>
     tryAndStore(enrolment, found.id, change, actor),
   )
   return ran?.value ?? { kind: 'refused', reason: 'The BMC is in use just now: try again in a few seconds.' }

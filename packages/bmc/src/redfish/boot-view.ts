@@ -16,8 +16,8 @@ export interface Override {
   httpUri: string | null
 }
 
-export async function viewBoot(server: Server): Promise<BootView> {
-  const system = await readSystem(server)
+/** `system`: as it was just read. */
+export async function viewBoot(server: Server, system: Resource): Promise<BootView> {
   const link = linkAt(system.json, '@Redfish.Settings', 'SettingsObject')
   return { system, settings: link === null ? null : await server.client.get(link, server.budget) }
 }
@@ -59,7 +59,7 @@ const devices: Record<string, BootDevice> = {
 
 /** null: nothing is set, or something that byoi never sets. Throws `BmcError` when the BMC shows no override at all. */
 export async function readBootDevice(server: Server): Promise<BootDevice | null> {
-  const copies = copiesOf(await viewBoot(server))
+  const copies = copiesOf(await viewBoot(server, await readSystem(server)))
   if (copies.length === 0) throw noOverride()
   const { target } = copies.find(isActive) ?? { target: null }
   return (target === null ? null : devices[target]) ?? null

@@ -1,5 +1,7 @@
+import { BmcError } from '../bmc.ts'
 import { type Answer } from './answer.ts'
 import { bootOf, type BootView, has, overrideOf } from './boot-view.ts'
+import { type Resource } from './client.ts'
 import { kindOf, refusal } from './errors.ts'
 import { mentions } from './messages.ts'
 import { type KnownServer } from './server.ts'
@@ -11,7 +13,14 @@ export type Body = Readonly<Record<string, string | null>>
 /** Where a body is written: each part to its path. */
 interface Place {
   name: string
-  split: (body: Body) => { path: string; body: Body }[]
+  split: (body: Body) => Part[]
+}
+
+interface Part {
+  path: string
+  body: Body
+  /** The resource as it was read, where it was. */
+  known: Resource | null
 }
 
 interface Places {
@@ -34,15 +43,24 @@ const taskMs = 60_000
 /**
  * Writes an override in the order of trials that real BMCs need: with the mode only where it matters; without it, where it is
  * what was refused; then all of it; then at the other place. Throws `BmcError`.
+ *
+ * @returns null: accepted. Else the answer was lost, and what reads back will tell.
  */
-export async function writeBoot(server: KnownServer, view: BootView, body: Body): Promise<void> {
+export async function writeBoot(server: KnownServer, view: BootView, body: Body): Promise<BmcError | null> {
   const places = placesFor(view, server)
   const tried = new Set<string>()
   let trial: Trial = { body: firstBody(server, view, body), place: places.planned }
   for (;;) {
     tried.add(nameOf(trial))
-    const refused = await writeTo(server, trial)
-    if (refused === null) return
+    let refused: Answer | null
+    try {
+      refused = await writeTo(server, trial)
+    } catch (error) {
+      if (error instanceof BmcError && error.fault === 'unreachable' && error.outcome === 'unknown')
+        return error
+      throw error
+    }
+    if (refused === null) return null
     const next = nextTrials(trial, refused, body, places).find((each) => !tried.has(nameOf(each)))
     if (kindOf(refused) !== 'refused' || next === undefined) {
       throw refusal('refused the boot device', refused, server.client.clean)
@@ -71,11 +89,14 @@ const nameOf = ({ body, place }: Trial): string => `${place.name}: ${Object.keys
 const without = (body: Body, name: string): Body =>
   Object.fromEntries(Object.entries(body).filter(([each]) => each !== name))
 
-const whole = (name: string, path: string): Place => ({ name, split: (body) => [{ path, body }] })
+const whole = (name: string, path: string, known: Resource | null): Place => ({
+  name,
+  split: (body) => [{ path, body, known }],
+})
 
 function placesFor({ system, settings }: BootView, { quirks }: KnownServer): Places {
-  const onSystem = whole('system', system.path)
-  const future = whole('future', settings?.path ?? `${system.path}/${quirks.futureState}`)
+  const onSystem = whole('system', system.path, system)
+  const future = whole('future', settings?.path ?? `${system.path}/${quirks.futureState}`, settings)
   if (settings === null) return { planned: onSystem, others: [], future }
   const pending = bootOf(settings)
   const part = (body: Body, there: boolean): Body =>
@@ -85,17 +106,17 @@ function placesFor({ system, settings }: BootView, { quirks }: KnownServer): Pla
     name: 'parted',
     split: (body) =>
       [
-        { path: settings.path, body: part(body, true) },
-        { path: system.path, body: part(body, false) },
+        { path: settings.path, body: part(body, true), known: settings },
+        { path: system.path, body: part(body, false), known: system },
       ].filter((each) => Object.keys(each.body).length > 0),
   }
-  return { planned: parted, others: [whole('settings', settings.path), onSystem], future }
+  return { planned: parted, others: [whole('settings', settings.path, settings), onSystem], future }
 }
 
 /** null: accepted. */
 async function writeTo({ client, budget }: KnownServer, { body, place }: Trial): Promise<Answer | null> {
   for (const part of place.split(body)) {
-    const answer = await client.patch(part.path, { Boot: part.body }, budget)
+    const answer = await client.patch(part.path, { Boot: part.body }, budget, part.known)
     if (!answer.ok) return answer
     await finish(Task.of(answer, client, budget), 'did not set the boot device', budget.within(taskMs))
   }

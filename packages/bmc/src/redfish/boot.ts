@@ -12,7 +12,7 @@ import {
 } from './boot-view.ts'
 import { type Body, writeBoot } from './boot-write.ts'
 import { oemBoot } from './oem-boot.ts'
-import { type KnownServer } from './server.ts'
+import { type KnownServer, readSystem } from './server.ts'
 
 /** What the next start shall boot. `targets`: names that mean it, best first; empty: the firmware's own order. */
 export interface Wish {
@@ -39,7 +39,8 @@ export const httpWish = (url: string): Wish => ({
   httpUri: url,
 })
 
-const readBackMs = 60_000
+const firstReadBackMs = 20_000
+const readBackMs = 40_000
 const readBackPollMs = 2000
 const mode = 'BootSourceOverrideMode'
 
@@ -60,11 +61,16 @@ export async function setBoot(server: KnownServer, wish: Wish): Promise<void> {
 }
 
 async function setStandardBoot(server: KnownServer, wish: Wish): Promise<void> {
-  const view = await viewBoot(server)
+  const view = await viewBoot(server, server.resource)
   if (copiesOf(view).length === 0) throw noOverride()
   const body = bodyFor(server, view, wish)
-  await writeBoot(server, view, body)
-  await readBack(server, body)
+  const lost = await writeBoot(server, view, body)
+  const shown = await readBack(server, body, firstReadBackMs)
+  if (shown === null) return
+  // A mode that was not sent falls back to Legacy on some: now that it differs, it is sent.
+  const again = tookDevice(copiesOf(shown), body) ? await writeBoot(server, shown, body) : lost
+  const left = await readBack(server, body, readBackMs)
+  if (left !== null) throw again ?? differs(server, copiesOf(left), body)
 }
 
 function bodyFor(server: KnownServer, view: BootView, wish: Wish): Body {
@@ -92,13 +98,13 @@ function targetOf({ client }: KnownServer, view: BootView, { targets, what }: Wi
   })
 }
 
-async function readBack(server: KnownServer, body: Body): Promise<void> {
-  const patience = server.budget.within(readBackMs)
+/** null: it reads as it was written. Else what it reads as in the end. */
+async function readBack(server: KnownServer, body: Body, ms: number): Promise<BootView | null> {
+  const pause = server.budget.within(ms).pacer(readBackPollMs)
   for (;;) {
-    const copies = copiesOf(await viewBoot(server))
-    if (copies.some((copy) => isWished(copy, body))) return
-    if (await patience.pause(readBackPollMs)) continue
-    throw differs(server, copies, body)
+    const view = await viewBoot(server, await readSystem(server))
+    if (copiesOf(view).some((copy) => isWished(copy, body))) return null
+    if (!(await pause())) return view
   }
 }
 
@@ -115,8 +121,8 @@ function isWished(copy: Override, body: Body): boolean {
 function differs({ client, firmware }: KnownServer, copies: readonly Override[], body: Body): BmcError {
   const written = [body['BootSourceOverrideTarget'], body['BootSourceOverrideEnabled'], body[mode]].join(', ')
   const shown = copies.map(({ target, enabled, mode }) => [target, enabled, mode].join(', ')).join('; ')
-  const took = copies.find(({ target }) => target === body['BootSourceOverrideTarget'] && target !== 'None')
-  const modeDiffers = took !== undefined && took.mode !== null && took.mode !== body[mode]
+  const took = tookDevice(copies, body)
+  const modeDiffers = took?.mode !== undefined && took.mode !== null && took.mode !== body[mode]
   return new BmcError(`The BMC was told to boot ${written}, and shows ${client.clean(shown)}.`, {
     fault: took === undefined ? 'not-done' : 'refused',
     outcome: 'unknown',
@@ -125,3 +131,9 @@ function differs({ client, firmware }: KnownServer, copies: readonly Override[],
       : 'Restart the BMC or update its firmware.',
   })
 }
+
+/** The copy that has the device, whatever its mode. */
+const tookDevice = (
+  copies: readonly Override[],
+  { BootSourceOverrideTarget: target }: Body,
+): Override | undefined => copies.find((copy) => copy.target === target && target !== 'None')

@@ -1,3 +1,4 @@
+import { type BmcError } from '../bmc.ts'
 import { type Timekeeper } from '../clock.ts'
 import { type Answer, etagOf, isUnmatched, needsMatch, retryAfter } from './answer.ts'
 import { type Ask, askOf, localPath } from './ask.ts'
@@ -88,15 +89,18 @@ export class Client {
     return options.once === true ? await once() : await this.#patiently(budget, writes, once)
   }
 
-  /** Changes properties of a resource, guarded by its ETag. */
-  async patch(reference: string, body: Json, budget: Budget): Promise<Answer> {
+  /** Changes properties of a resource, guarded by its ETag. `known`: as it was just read; else it is read first. */
+  async patch(reference: string, body: Json, budget: Budget, known: Resource | null = null): Promise<Answer> {
     const path = localPath(this.#peer, reference)
-    return await this.#patiently(budget, writes, () =>
-      patchWithEtag({
-        read: async () => etagOf(await this.find(path, budget)),
-        write: (ifMatch) => this.#send('PATCH', path, budget, ifMatch === null ? {} : { ifMatch }, body),
-      }),
-    )
+    let etag = known === null ? undefined : known.etag
+    const read = async () => {
+      const fresh = etag === undefined ? etagOf(await this.find(path, budget)) : etag
+      etag = undefined
+      return fresh
+    }
+    const write = (ifMatch: string | null) =>
+      this.#send('PATCH', path, budget, ifMatch === null ? {} : { ifMatch }, body)
+    return await this.#patiently(budget, writes, () => patchWithEtag({ read, write }))
   }
 
   async logout(clock: Timekeeper): Promise<void> {
@@ -137,9 +141,14 @@ export class Client {
     return again
   }
 
+  /** `what` goes on from "What it answered". */
+  garbled(what: string): BmcError {
+    return garbled(this.#peer, what, 'refused')
+  }
+
   #read(path: string, answer: Answer): Resource {
     if (!answer.ok) throw refusal(`did not show ${this.clean(path)}`, answer, this.clean)
-    if (answer.json === null) throw garbled(this.#peer, answer.garbled ?? 'is empty', 'refused')
+    if (answer.json === null) throw this.garbled(answer.garbled ?? 'is empty')
     return { path, json: answer.json, etag: etagOf(answer) }
   }
 }

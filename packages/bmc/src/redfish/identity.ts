@@ -1,11 +1,11 @@
 import { type BmcIdentity } from '../bmc.ts'
 import { at, linkAt, textAt } from './json.ts'
-import { type KnownServer, readSystem, vendorOf } from './server.ts'
+import { type KnownServer, vendorOf } from './server.ts'
 
 /** What the BMC tells of itself and of the server, and what an operator should put right. */
 export async function identify(server: KnownServer, usesIpmi: boolean): Promise<BmcIdentity> {
   const { client, budget, managers } = server
-  const { json } = await readSystem(server)
+  const { json } = server.resource
   const shown = (text: string | null) => (text === null ? null : client.clean(text))
   return {
     vendor: shown(vendorOf(await client.root(budget), json)),

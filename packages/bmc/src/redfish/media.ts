@@ -3,7 +3,7 @@ import { type Answer } from './answer.ts'
 import { kindOf, refusal } from './errors.ts'
 import { type Json, textAt } from './json.ts'
 import { fieldsFor } from './insert-fields.ts'
-import { type KnownServer, readSystem } from './server.ts'
+import { type KnownServer } from './server.ts'
 import { findSlots, readSlot, type Slot, type SlotState } from './slots.ts'
 import { finish, Task } from './tasks.ts'
 
@@ -22,8 +22,8 @@ const rMediaMs = 10_000
 /** Replaces what is inserted. Returns when it reads as inserted. */
 export async function insertMedia(server: KnownServer, url: string): Promise<void> {
   await enableRemoteMedia(server)
-  const slots = await findSlots(server, (await readSystem(server)).json)
-  for (const slot of slots) if (slot.state.inserted) await ejectFrom(server, slot)
+  const slots = await findSlots(server)
+  for (const slot of slots) if (!slot.state.free) await ejectFrom(server, slot)
   let last = noSlot()
   for (const slot of slots) {
     const refused = await insertInto(server, slot, url)
@@ -35,11 +35,11 @@ export async function insertMedia(server: KnownServer, url: string): Promise<voi
 
 /** Ejects from all slots that hold something. */
 export async function ejectMedia(server: KnownServer): Promise<void> {
-  const slots = await findSlots(server, (await readSystem(server)).json)
+  const slots = await findSlots(server)
   for (const slot of slots) {
-    if (!slot.state.inserted) continue
+    if (slot.state.free) continue
     await ejectFrom(server, slot)
-    if (!(await becomes(server, slot, ({ inserted }) => !inserted, insertedMs))) {
+    if (!(await becomes(server, slot, ({ free }) => free, insertedMs))) {
       throw notDone('was told to eject the medium, and still shows it as inserted', 'Restart the BMC.')
     }
   }
@@ -54,7 +54,7 @@ async function insertInto(server: KnownServer, slot: Slot, url: string): Promise
   }
   // Always, and never left out because the image looks inserted: iDRAC shows a medium for a while after its eject.
   await ejectFrom(server, slot)
-  await becomes(server, slot, ({ inserted }) => !inserted, ejectedMs)
+  await becomes(server, slot, ({ free }) => free, ejectedMs)
   const { answer, lost } = await askToInsert(server, slot, url)
   if (answer !== null && !answer.ok) {
     const error = refusal('refused the medium', answer, client.clean)
@@ -88,7 +88,7 @@ async function askToInsert(
     try {
       answer = await send(server, slot, { Image: url, ...fields })
     } catch (error) {
-      if (error instanceof BmcError && error.outcome === 'unknown') return { answer: null, lost: error }
+      if (isLost(error)) return { answer: null, lost: error }
       throw error
     }
     const kind = answer.ok ? null : kindOf(answer)
@@ -105,6 +105,9 @@ async function askToInsert(
   }
 }
 
+/** The answer never came: it may have been done. */
+const isLost = (error: unknown): error is BmcError => error instanceof BmcError && error.outcome === 'unknown'
+
 const send = ({ client, budget }: KnownServer, slot: Slot, body: Json): Promise<Answer> =>
   slot.insert === null
     ? client.patch(slot.path, body, budget)
@@ -113,21 +116,30 @@ const send = ({ client, budget }: KnownServer, slot: Slot, body: Json): Promise<
 async function ejectFrom(server: KnownServer, slot: Slot): Promise<void> {
   const { client, budget } = server
   for (let broken = 0; ; ) {
-    const answer = await (slot.eject === null
-      ? client.patch(slot.path, { Image: null, Inserted: false }, budget)
-      : client.post(slot.eject, {}, budget, { once: true }))
+    let answer: Answer
+    try {
+      answer = await askToEject(server, slot)
+    } catch (error) {
+      if (isLost(error) && (await readSlot(server, slot)).free) return
+      throw error
+    }
     if (answer.ok) {
       await finish(Task.of(answer, client, budget), 'did not eject the medium', budget.within(insertedMs))
       return
     }
     // Ejecting what is empty is an error on many.
-    if (!(await readSlot(server, slot)).inserted) return
+    if ((await readSlot(server, slot)).free) return
     const again = kindOf(answer) === 'broken' || kindOf(answer) === 'busy'
     if (!again || ++broken === brokenTries || !(await budget.pause(brokenAgainMs))) {
       throw refusal('refused to eject the medium', answer, client.clean)
     }
   }
 }
+
+const askToEject = ({ client, budget }: KnownServer, slot: Slot): Promise<Answer> =>
+  slot.eject === null
+    ? client.patch(slot.path, { Image: null, Inserted: false }, budget)
+    : client.post(slot.eject, {}, budget, { once: true })
 
 /** Whether the slot comes to such a state in time. */
 async function becomes(
@@ -136,9 +148,9 @@ async function becomes(
   isSo: (state: SlotState) => boolean,
   ms: number,
 ): Promise<boolean> {
-  const patience = server.budget.within(ms)
+  const pause = server.budget.within(ms).pacer(pollMs)
   while (!isSo(await readSlot(server, slot))) {
-    if (!(await patience.pause(pollMs))) return false
+    if (!(await pause())) return false
   }
   return true
 }

@@ -1,7 +1,7 @@
 import { type BootDevice, BmcError } from '../bmc.ts'
 import { refusal } from './errors.ts'
 import { at, objectAt, textAt } from './json.ts'
-import { type KnownServer, readSystem } from './server.ts'
+import { type KnownServer } from './server.ts'
 import { finish, Task } from './tasks.ts'
 
 const targets = { disk: 'Hdd', network: 'Pxe', cd: 'Cd' } as const
@@ -47,9 +47,9 @@ async function dellImport({ client, budget, managers }: KnownServer): Promise<vo
 
 /** `NextBootOnlyEnabled` beside the standard override; fujitsu/terraform-provider-irmc-redfish resource_boot_source_override.go. */
 async function fujitsuBootConfig(server: KnownServer, device: BootDevice): Promise<void> {
-  const { client, budget, system } = server
-  const { json } = await readSystem(server)
-  const vendor = ['Fsas', 'ts_fujitsu'].find((name) => at(json, 'Oem', name) !== undefined) ?? 'ts_fujitsu'
+  const { client, budget, system, resource } = server
+  const vendor =
+    ['Fsas', 'ts_fujitsu'].find((name) => at(resource.json, 'Oem', name) !== undefined) ?? 'ts_fujitsu'
   const path = `${system}/Oem/${vendor}/BootConfig`
   const wanted = targets[device]
   const answer = await client.patch(path, { BootDevice: wanted, NextBootOnlyEnabled: true }, budget)

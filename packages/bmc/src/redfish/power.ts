@@ -10,11 +10,10 @@ import { Task } from './tasks.ts'
 const readingsApartMs = 2000
 const changingMs = 60_000
 const changingPollMs = 3000
-const refusedMs = 60_000
+const refusedMs = 75_000
 const refusedAgainMs = 10_000
 /** Measured: an HPE Cray EX235a takes 46 s to show On (chaos/powerman #67). */
 const settleMs = 110_000
-const settlePollMs = 2000
 
 /** `On` and `Off` are states to act on; the rest (`PoweringOn`, `Paused`, null while a BMC starts) asks to look again. */
 function stateOf({ json }: Resource): PowerState | null {
@@ -23,14 +22,19 @@ function stateOf({ json }: Resource): PowerState | null {
   return state === 'Off' ? 'off' : null
 }
 
+interface Reading {
+  system: Resource
+  state: PowerState
+}
+
 /** Off is concluded from two readings only. Throws `BmcError`, with an unknown outcome when no state is reached. */
-export async function readPower(server: Server): Promise<PowerState> {
+async function read(server: Server): Promise<Reading> {
   const patience = server.budget.within(changingMs)
   let last: PowerState | null = null
   for (;;) {
     const system = await readSystem(server)
     const state = stateOf(system)
-    if (state === 'on' || (state === 'off' && last === 'off')) return state
+    if (state === 'on' || (state === 'off' && last === 'off')) return { system, state }
     last = state
     if (!(await patience.pause(state === 'off' ? readingsApartMs : changingPollMs))) {
       throw unsettled(`shows the power as ${shown(server, system)} and no other state`)
@@ -38,10 +42,13 @@ export async function readPower(server: Server): Promise<PowerState> {
   }
 }
 
+export const readPower = async (server: Server): Promise<PowerState> => (await read(server)).state
+
 /** ForceOff or On, never a restart: an override or a medium that is set between the two is in place when it starts. */
 export async function setPower(server: Server, to: PowerState): Promise<void> {
-  if ((await readPower(server)) === to) return
-  const request = await requestReset(server, to)
+  const now = await read(server)
+  if (now.state === to) return
+  const request = await requestReset(server, now.system, to)
   if (request !== 'there') await settle(server, to, request)
 }
 
@@ -51,11 +58,11 @@ interface Request {
   lost: BmcError | null
 }
 
-async function requestReset(server: Server, to: PowerState): Promise<Request | 'there'> {
+async function requestReset(server: Server, system: Resource, to: PowerState): Promise<Request | 'there'> {
   const { client, budget } = server
+  const { target, type } = resetAction(system, to)
   const patience = budget.within(refusedMs)
   for (;;) {
-    const { target, type } = resetAction(server, await readSystem(server), to)
     let answer: Answer
     try {
       answer = await client.post(target, { ResetType: type }, budget, { once: true })
@@ -74,16 +81,16 @@ async function requestReset(server: Server, to: PowerState): Promise<Request | '
 }
 
 /** The lists of values are wrong on some (two words glued together on a Supermicro), so they are advice only. */
-function resetAction({ system }: Server, { json }: Resource, to: PowerState) {
+function resetAction({ json, path }: Resource, to: PowerState) {
   const action = ['Actions', '#ComputerSystem.Reset']
   const allowed = textsAt(json, ...action, 'ResetType@Redfish.AllowableValues')
-  const target = textAt(json, ...action, 'target') ?? `${system}/Actions/ComputerSystem.Reset`
+  const target = textAt(json, ...action, 'target') ?? `${path}/Actions/ComputerSystem.Reset`
   const on = !allowed.includes('On') && allowed.includes('ForceOn') ? 'ForceOn' : 'On'
   return { target, type: to === 'on' ? on : 'ForceOff' }
 }
 
 async function settle(server: Server, to: PowerState, { task, lost }: Request): Promise<void> {
-  const patience = server.budget.within(settleMs)
+  const pause = server.budget.within(settleMs).pacer(readingsApartMs)
   let last: PowerState | null = null
   for (;;) {
     await task?.check(`did not turn the server ${to}`, server.budget)
@@ -91,7 +98,7 @@ async function settle(server: Server, to: PowerState, { task, lost }: Request): 
     const state = stateOf(system)
     if (state === to && (to === 'on' || last === to)) return
     last = state
-    if (await patience.pause(settlePollMs)) continue
+    if (await pause()) continue
     if (lost !== null) throw lost
     throw unsettled(`took the command to turn the server ${to}, and shows it as ${shown(server, system)}`)
   }

@@ -1,5 +1,6 @@
 import {
   type Bmc,
+  BmcError,
   type BmcIdentity,
   type BootDevice,
   type Firmware,
@@ -11,16 +12,17 @@ import { realClock, type Timekeeper } from '../clock.ts'
 import { httpWish, setBoot, wishFor } from './boot.ts'
 import { readBootDevice } from './boot-view.ts'
 import { Budget } from './budget.ts'
-import { Client } from './client.ts'
+import { Client, type Resource } from './client.ts'
 import { identify } from './identity.ts'
 import { ejectMedia, insertMedia } from './media.ts'
 import { readPower, setPower } from './power.ts'
 import {
-  type FoundSystem,
   findSystems,
+  type FoundSystem,
   know,
   type KnownServer,
   onlySystem,
+  readManagers,
   readSystem,
   type Server,
 } from './server.ts'
@@ -60,7 +62,7 @@ export class RedfishBmc implements Bmc, VirtualMedia {
   readonly #clock: Timekeeper
   readonly #client: Client
   #system: string | null
-  #known: Pick<KnownServer, 'quirks' | 'managers'> | null = null
+  #managers: Resource[] | null = null
 
   constructor(options: RedfishOptions) {
     this.#options = options
@@ -83,7 +85,7 @@ export class RedfishBmc implements Bmc, VirtualMedia {
   }
 
   async setBootDevice(to: BootDevice | null, signal: AbortSignal): Promise<void> {
-    const server = await this.#knownServer(signal)
+    const server = await (to === 'cd' ? this.#withManagers(signal) : this.#withoutManagers(signal))
     await setBoot(server, wishFor(to, server.quirks.cdTargets))
   }
 
@@ -92,19 +94,20 @@ export class RedfishBmc implements Bmc, VirtualMedia {
    * on the server's network. Returns when it has been read back.
    */
   async setHttpBoot(url: string, signal: AbortSignal): Promise<void> {
-    await setBoot(await this.#knownServer(signal), httpWish(url))
+    if (this.#options.firmware === 'legacy') throw needsUefi()
+    await setBoot(await this.#withoutManagers(signal), httpWish(url))
   }
 
   async insertMedia(url: string, signal: AbortSignal): Promise<void> {
-    await insertMedia(await this.#knownServer(signal), url)
+    await insertMedia(await this.#withManagers(signal), url)
   }
 
   async ejectMedia(signal: AbortSignal): Promise<void> {
-    await ejectMedia(await this.#knownServer(signal))
+    await ejectMedia(await this.#withManagers(signal))
   }
 
   async identify(signal: AbortSignal): Promise<BmcIdentity> {
-    return await identify(await this.#knownServer(signal), this.console !== null)
+    return await identify(await this.#withManagers(signal), this.console !== null)
   }
 
   async close(): Promise<void> {
@@ -118,10 +121,17 @@ export class RedfishBmc implements Bmc, VirtualMedia {
     return { client, budget, system: this.#system, firmware: this.#options.firmware }
   }
 
-  async #knownServer(signal: AbortSignal): Promise<KnownServer> {
+  async #withManagers(signal: AbortSignal): Promise<KnownServer> {
     const server = await this.#server(signal)
-    this.#known ??= await know(server, (await readSystem(server)).json)
-    return { ...server, ...this.#known }
+    const resource = await readSystem(server)
+    this.#managers ??= await readManagers(server, resource)
+    return await know(server, resource, this.#managers)
+  }
+
+  /** Managers tell which virtual media there is; other calls do without, because each request takes a BMC about a second. */
+  async #withoutManagers(signal: AbortSignal): Promise<KnownServer> {
+    const server = await this.#server(signal)
+    return await know(server, await readSystem(server), [])
   }
 }
 
@@ -135,6 +145,13 @@ export async function listSystems(account: RedfishAccount, signal: AbortSignal):
     await client.logout(clock)
   }
 }
+
+const needsUefi = (): BmcError =>
+  new BmcError('Only UEFI firmware boots from an HTTP address.', {
+    fault: 'refused',
+    outcome: 'refused',
+    remedy: 'Let the server boot the agent another way, or correct the boot mode in its record.',
+  })
 
 const clientOf = ({ address, spki, user, password }: RedfishAccount): Client =>
   new Client({ origin: parseAddress(address), spki }, { user, password })

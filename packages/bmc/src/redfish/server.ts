@@ -66,8 +66,9 @@ export async function onlySystem(client: Client, budget: Budget): Promise<string
   const paths = await listed(client, 'Systems', budget)
   const [only] = paths
   if (only !== undefined && paths.length === 1) return only
+  if (paths.length === 0) throw client.garbled('lists no system')
   const names = paths.slice(0, 10).map(client.clean).join(', ')
-  throw new BmcError(`The BMC shows ${paths.length} systems${names === '' ? '' : `: ${names}`}.`, {
+  throw new BmcError(`The BMC shows ${paths.length} systems: ${names}.`, {
     fault: 'refused',
     outcome: 'refused',
     remedy: "Name the server's system in its record.",
@@ -77,29 +78,32 @@ export async function onlySystem(client: Client, budget: Budget): Promise<string
 export const readSystem = ({ client, system, budget }: Server): Promise<Resource> =>
   client.get(system, budget)
 
-/** Paths of the managers of a system: `ManagedBy`, else (Huawei 1288H) `Managers`, else all that there are. */
-export async function managersOf({ client, budget }: Server, system: Json): Promise<string[]> {
-  const linked = [...linksAt(system, 'Links', 'ManagedBy'), ...linksAt(system, 'Links', 'Managers')]
-  return linked.length > 0 ? [...new Set(linked)] : await listed(client, 'Managers', budget)
+/** The managers of a system: `ManagedBy`, else (Huawei 1288H) `Managers`, else all that there are. */
+export async function readManagers({ client, budget }: Server, { json }: Resource): Promise<Resource[]> {
+  const linked = [...linksAt(json, 'Links', 'ManagedBy'), ...linksAt(json, 'Links', 'Managers')]
+  const paths = linked.length > 0 ? [...new Set(linked)] : await listed(client, 'Managers', budget)
+  const managers: Resource[] = []
+  for (const path of paths) managers.push(await client.get(path, budget))
+  return managers
 }
 
 /** A server with what its vendor's BMC does its own way. */
 export interface KnownServer extends Server {
+  /** Its ComputerSystem, as read in this call. */
+  resource: Resource
   quirks: Quirks
-  /** As they were read. */
-  managers: Resource[]
+  /** As they were read; empty where the call has no need of them. */
+  managers: readonly Resource[]
 }
 
-export async function know(server: Server, system: Json): Promise<Pick<KnownServer, 'quirks' | 'managers'>> {
-  const { client, budget } = server
-  const managers: Resource[] = []
-  for (const path of await managersOf(server, system)) managers.push(await client.get(path, budget))
-  const quirks = quirksOf({
-    root: await client.root(budget),
-    system,
-    managers: managers.map(({ json }) => json),
-  })
-  return { quirks, managers }
+export async function know(
+  server: Server,
+  resource: Resource,
+  managers: readonly Resource[],
+): Promise<KnownServer> {
+  const root = await server.client.root(server.budget)
+  const quirks = quirksOf({ root, system: resource.json, managers: managers.map(({ json }) => json) })
+  return { ...server, resource, managers, quirks }
 }
 
 /** The vendor by the root's `Vendor`, else its first OEM part, else the system's manufacturer (ironic detect_vendor). */

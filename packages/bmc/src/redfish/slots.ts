@@ -16,14 +16,15 @@ export interface Slot {
 
 export interface SlotState {
   inserted: boolean
+  free: boolean
   image: string | null
 }
 
 /** Slots for CDs, best first: those of the system (ComputerSystem 1.13), then those of its managers, which may be others. */
-export async function findSlots(server: KnownServer, system: Json): Promise<Slot[]> {
-  const { client, budget, managers, quirks } = server
-  const collections = [system, ...managers.map(({ json }) => json)]
-    .map((each) => linkAt(each, 'VirtualMedia'))
+export async function findSlots(server: KnownServer): Promise<Slot[]> {
+  const { client, budget, resource, managers, quirks } = server
+  const collections = [resource, ...managers]
+    .map(({ json }) => linkAt(json, 'VirtualMedia'))
     .filter((link) => link !== null)
   const slots: Slot[] = []
   for (const collection of new Set(collections)) {
@@ -57,11 +58,18 @@ function slotOf({ path, json }: Resource): Slot | null {
   }
 }
 
-/** Free is what says so in either way; `Image` and `ImageName` may stay for ever (Supermicro, community.general #12537). */
+/**
+ * Inserted is what says so. Free is what says so in either of two ways, because `Image` and `ImageName` may stay for ever
+ * (Supermicro, community.general #12537) and so may one of the two (#6969).
+ */
 function stateOf(json: Json): SlotState {
-  const free = at(json, 'Inserted') === false || at(json, 'ConnectedVia') === 'NotConnected'
-  const taken = at(json, 'Inserted') === true || textAt(json, 'ConnectedVia') !== null
-  return { inserted: taken && !free, image: textAt(json, 'Image') }
+  const inserted = at(json, 'Inserted')
+  const via = textAt(json, 'ConnectedVia')
+  return {
+    inserted: inserted === true || (inserted === undefined && via !== null && via !== 'NotConnected'),
+    free: inserted === false || via === 'NotConnected',
+    image: textAt(json, 'Image'),
+  }
 }
 
 export async function readSlot({ client, budget }: KnownServer, { path }: Slot): Promise<SlotState> {

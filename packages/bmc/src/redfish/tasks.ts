@@ -6,7 +6,8 @@ import { failure, kindOfMessages } from './errors.ts'
 import { at, type Json, linkAt, objectAt, textAt } from './json.ts'
 import { taskMessages } from './messages.ts'
 
-const ended = ['Completed', 'Exception', 'Killed', 'Cancelled']
+/** `Failed` is in no schema; a Supermicro says it. */
+const ended = ['Completed', 'Exception', 'Killed', 'Cancelled', 'Failed']
 const pollMs = 1000
 const unknownMs = 10_000
 const unknownTries = 3
@@ -84,8 +85,9 @@ const isTask = (json: Json | null): json is Json =>
 /** Waits until the task is done; false when the budget ends before. Throws `BmcError` when it failed. */
 export async function finish(task: Task | null, what: string, budget: Budget): Promise<boolean> {
   if (task === null) return true
+  const pause = budget.pacer(pollMs)
   while ((await task.check(what, budget)) === 'running') {
-    if (!(await budget.pause(pollMs))) return false
+    if (!(await pause())) return false
   }
   return true
 }

@@ -5,6 +5,7 @@ import { bootFaults } from './faults/boot.ts'
 import { etagFaults } from './faults/etags.ts'
 import { mediaFaults } from './faults/media.ts'
 import { slotFaults } from './faults/media-slots.ts'
+import { oemFaults } from './faults/oem.ts'
 import { powerFaults } from './faults/power.ts'
 import { taskFaults } from './faults/tasks.ts'
 import { transportFaults } from './faults/transport.ts'
@@ -18,6 +19,7 @@ const faults = {
   ...taskFaults,
   ...slotFaults,
   ...mediaFaults,
+  ...oemFaults,
 } satisfies Record<string, Fault>
 
 export type FaultName = keyof typeof faults
@@ -27,6 +29,7 @@ export const faultNames = Object.keys(faults) as FaultName[]
 export class FaultSwitches {
   readonly #context: FaultContext
   readonly #on = new Map<FaultName, Misbehave>()
+  readonly #nameless: Misbehave[] = []
 
   constructor(context: FaultContext) {
     this.#context = context
@@ -36,6 +39,11 @@ export class FaultSwitches {
     this.#on.set(name, faults[name](this.#context))
   }
 
+  /** One that has no name, such as the face of another vendor. */
+  use(fault: Fault): void {
+    this.#nameless.push(fault(this.#context))
+  }
+
   off(name: FaultName): void {
     this.#on.delete(name)
   }
@@ -43,7 +51,7 @@ export class FaultSwitches {
   /** The service's answer as the misbehaviours leave it; the one that was turned on first is nearest to the service. */
   async answer(exchange: Exchange, service: Handler): Promise<Answer> {
     let handler = service
-    for (const misbehave of this.#on.values()) {
+    for (const misbehave of [...this.#nameless, ...this.#on.values()]) {
       const inner = handler
       handler = (each) => misbehave(each, inner)
     }

@@ -15,7 +15,15 @@ export class FakeClock implements Timekeeper {
 
   async sleep(ms: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    this.#advance(ms)
+    const until = this.#now + ms
+    for (let next = this.#nextBy(until); next !== undefined; next = this.#nextBy(until)) {
+      this.#now = Math.max(this.#now, next.at)
+      this.#timeouts.splice(this.#timeouts.indexOf(next), 1)
+      next.abort()
+      // Whoever waited for it goes on at that time, not at the end of this sleep.
+      await nextTurn()
+    }
+    this.#now = Math.max(this.#now, until)
     await nextTurn()
     signal.throwIfAborted()
   }
@@ -23,17 +31,12 @@ export class FakeClock implements Timekeeper {
   timeout(ms: number): AbortSignal {
     const controller = new AbortController()
     const abort = () => controller.abort(new DOMException('The time is over', 'TimeoutError'))
-    this.#timeouts.push({ at: this.#now + ms, abort })
-    if (ms <= 0) this.#advance(0)
+    if (ms <= 0) abort()
+    else this.#timeouts.push({ at: this.#now + ms, abort })
     return controller.signal
   }
 
-  #advance(ms: number): void {
-    this.#now += ms
-    const due = this.#timeouts.filter(({ at }) => at <= this.#now)
-    for (const timeout of due) {
-      this.#timeouts.splice(this.#timeouts.indexOf(timeout), 1)
-      timeout.abort()
-    }
+  #nextBy(until: number): { at: number; abort: () => void } | undefined {
+    return this.#timeouts.filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at)[0]
   }
 }

@@ -1,6 +1,6 @@
-import { errorAnswer, type Json, ok } from '../exchange.ts'
+import { errorAnswer, type Json, ok, noContent } from '../exchange.ts'
 import { type Fault, type FaultContext } from '../fault.ts'
-import { both, bootIn, isAction, isPatchOf, noContent, onBoot, onGet, onSystem } from './change.ts'
+import { both, bootIn, isAction, isPatchOf, onBoot, onGet, onSystem } from './change.ts'
 
 const readOnly = (name: string) =>
   errorAnswer(400, 'Base.1.18.PropertyNotWritable', `The property ${name} is a read only property.`)
@@ -122,7 +122,18 @@ export const bootFaults = {
   'always-continuous': onWrite((boot) =>
     'BootSourceOverrideEnabled' in boot ? { ...boot, BootSourceOverrideEnabled: 'Continuous' } : boot,
   ),
-  'once-dropped': onWrite((boot) => ({ ...boot, BootSourceOverrideEnabled: 'Disabled' })),
+  /** Keeps the device and drops that it is to be booted. */
+  'once-dropped': (context) => {
+    let target: unknown = 'None'
+    const show = onBoot((boot) => {
+      boot['BootSourceOverrideTarget'] = target
+    })(context)
+    return async (exchange, next) => {
+      if (!isPatchOf(exchange, context.paths.system)) return await show(exchange, next)
+      target = bootIn(exchange)['BootSourceOverrideTarget'] ?? target
+      return noContent()
+    }
+  },
   /** The override stays after the start that it was for. */
   'once-not-cleared':
     ({ machine }) =>

@@ -38,5 +38,4 @@ export const isAction = ({ method, path }: Exchange, name: string): boolean =>
 export const bootIn = ({ body }: Exchange): Json => ((body as Json | undefined)?.['Boot'] ?? {}) as Json
 
 export const dropped: Answer = { status: 0, headers: {} }
-export const noContent = (): Answer => ({ status: 204, headers: {} })
 export const never = new AbortController().signal

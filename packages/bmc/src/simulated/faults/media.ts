@@ -1,6 +1,6 @@
-import { type Answer, errorAnswer, type Json } from '../exchange.ts'
+import { type Answer, errorAnswer, type Json, noContent } from '../exchange.ts'
 import { type Fault } from '../fault.ts'
-import { isAction, noContent, onGet } from './change.ts'
+import { isAction, onGet } from './change.ts'
 import { isSlot, onSlot, refusal } from './media-slots.ts'
 
 /** Refuses inserts by their body. */

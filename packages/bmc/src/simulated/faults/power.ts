@@ -1,6 +1,6 @@
-import { errorAnswer, type Json } from '../exchange.ts'
+import { errorAnswer, type Json, noContent } from '../exchange.ts'
 import { type Fault } from '../fault.ts'
-import { both, isAction, noContent, onGet, onSystem } from './change.ts'
+import { both, isAction, onGet, onSystem } from './change.ts'
 
 const resetType = (body: unknown) => (body as Json | undefined)?.['ResetType']
 

@@ -4,16 +4,6 @@ import { dropped, never, onGet } from './change.ts'
 
 const silenceMs = 60_000
 
-const late =
-  (ms: number, isMeant: (nth: number) => boolean): Fault =>
-  ({ clock }) => {
-    let asked = 0
-    return async (exchange, next) => {
-      if (isMeant(++asked)) await clock.sleep(ms, never)
-      return await next(exchange)
-    }
-  }
-
 const silent =
   (isMeant: (nth: number) => boolean): Fault =>
   ({ clock }) => {
@@ -49,7 +39,14 @@ export const transportFaults = {
   /** Takes each request, says nothing for a minute, and hangs up. */
   silent: silent(() => true),
   'silent-once': silent((nth) => nth === 1),
-  'late-30s': late(30_000, () => true),
+  /** For five minutes, each answer comes 30 s late. */
+  'late-30s': ({ clock }) => {
+    const until = clock.now() + 300_000
+    return async (exchange, next) => {
+      if (clock.now() < until) await clock.sleep(30_000, never)
+      return await next(exchange)
+    }
+  },
   /** Carries out each POST and PATCH after logging in, and breaks off before it answers. */
   'answer-lost': () => async (exchange, next) => {
     const answer = await next(exchange)

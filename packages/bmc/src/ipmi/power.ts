@@ -1,0 +1,78 @@
+import { type PowerState } from '../bmc.ts'
+import { type Call, type IpmiCommands, pauseMs } from './commands.ts'
+import { IpmiFailure } from './meaning.ts'
+
+/** Two readings that agree on `off` are so far apart, in ms: BMCs show states that are over. */
+const apartMs = 2000
+/** How long a server that can do it takes to be seen on or off, in ms. */
+const changeMs = 120_000
+/** How long a BMC is asked again that cannot in the server's present state, such as its self-test, in ms. */
+const refusedMs = 60_000
+const pollMs = { first: 1000, most: 5000 }
+
+/** `off` only after two readings of it. */
+export async function readPower(commands: IpmiCommands, call: Call): Promise<PowerState> {
+  if ((await readOnce(commands, call)) === 'on') return 'on'
+  await commands.clock.sleep(apartMs, call.signal)
+  return await readOnce(commands, call)
+}
+
+/**
+ * Sends the command whatever the BMC shows now: it may be an old state, and turning on what is on changes nothing. Returns when
+ * the new state has been seen.
+ */
+export async function setPower(commands: IpmiCommands, to: PowerState, call: Call): Promise<void> {
+  await order(commands, to, call)
+  try {
+    await see(commands, to, call)
+  } catch (error) {
+    throw error instanceof IpmiFailure ? new IpmiFailure({ ...error.meaning, outcome: 'unknown' }) : error
+  }
+}
+
+async function order(commands: IpmiCommands, to: PowerState, call: Call): Promise<void> {
+  const { clock } = commands
+  const until = clock.now() + refusedMs
+  for (;;) {
+    try {
+      await commands.send(['chassis', 'power', to], accepted[to], call)
+      return
+    } catch (error) {
+      // Some BMCs refuse what is so already, with different codes.
+      if (!(error instanceof IpmiFailure) || !isRefusal(error)) throw error
+      if ((await readPower(commands, call)) === to) return
+      if (error.meaning.retry !== 'state' || clock.now() + pauseMs > until) throw error
+    }
+    await clock.sleep(pauseMs, call.signal)
+  }
+}
+
+const accepted = { on: /^Chassis Power Control: Up\/On$/m, off: /^Chassis Power Control: Down\/Off$/m }
+
+const isRefusal = ({ fault, meaning }: IpmiFailure): boolean =>
+  fault === 'refused' || meaning.retry === 'state'
+
+async function see(commands: IpmiCommands, to: PowerState, call: Call): Promise<void> {
+  const { clock } = commands
+  const until = Math.min(clock.now() + changeMs, call.until)
+  let pause = pollMs.first
+  while ((await readPower(commands, call)) !== to) {
+    if (clock.now() + pause > until) throw notDone(to)
+    await clock.sleep(pause, call.signal)
+    pause = Math.min(2 * pause, pollMs.most)
+  }
+}
+
+const notDone = (to: PowerState): IpmiFailure =>
+  new IpmiFailure({
+    fault: 'not-done',
+    outcome: 'unknown',
+    retry: 'never',
+    message: `The BMC took the command to turn the server ${to}, and does not show it ${to}.`,
+    remedy: 'Look at the server and at its BMC.',
+  })
+
+async function readOnce(commands: IpmiCommands, call: Call): Promise<PowerState> {
+  const [, state] = await commands.send(['chassis', 'power', 'status'], /^Chassis Power is (on|off)$/m, call)
+  return state === 'on' ? 'on' : 'off'
+}
