@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addConsole } from './commands/console.ts'
 import { addDelete } from './commands/delete.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
@@ -29,6 +30,7 @@ export function makeProgram(context: Context): Command {
   addDeploy(program, context)
   addStatus(program, context)
   addDelete(program, context)
+  addConsole(program, context)
   addRescue(program, context)
   addServer(program, context)
   addKey(program, context)

@@ -16,6 +16,10 @@ export interface Config {
   provisioning: ProvisioningConfig | null
   /** What the agents of real servers call; null: the first https public URL, or the API's own address. */
   agentUrl: string | null
+  /** Deployed systems are asked to phone home at the provisioning listener. */
+  phoneHome: boolean
+  /** How long recordings of serial consoles are kept. */
+  consoleDays: number
   allowAddresses: string[]
   allowPrivateAddresses: boolean
   /** Bytes. */
@@ -71,6 +75,11 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     )
     .option('--ramdisk <dir>', 'what byoi ramdisk build made; default: ramdisk in the data directory')
     .option(
+      '--phone-home',
+      'ask deployed systems with a config drive to tell --provisioning that they have booted',
+    )
+    .option('--console-days <days>', 'how long recordings of serial consoles are kept', parseDays, 30)
+    .option(
       '--allow-address <cidr>',
       'images may come from these addresses although they are loopback or such (repeatable)',
       collectCidr,
@@ -98,6 +107,8 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     mediaUrl?: string
     agentUrl?: string
     ramdisk?: string
+    phoneHome?: boolean
+    consoleDays: number
     allowAddress: string[]
     allowPrivateAddresses?: boolean
     spool: number
@@ -110,6 +121,9 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
   const { provisioning, provisioningUrl, mediaUrl } = options
   if (provisioning === undefined && (provisioningUrl !== undefined || mediaUrl !== undefined)) {
     command.error('error: --provisioning-url and --media-url need --provisioning')
+  }
+  if (options.phoneHome && provisioning === undefined) {
+    command.error('error: --phone-home needs --provisioning: there deployed systems call')
   }
   if (provisioning !== undefined && provisioningUrl === undefined && isAnyAddress(provisioning.host)) {
     command.error('error: a listener on all addresses needs --provisioning-url, the one that servers see')
@@ -131,6 +145,8 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
             ramdisk: resolve(options.ramdisk ?? join(data, 'ramdisk')),
           },
     agentUrl: options.agentUrl ?? null,
+    phoneHome: options.phoneHome ?? false,
+    consoleDays: options.consoleDays,
     allowAddresses: options.allowAddress,
     allowPrivateAddresses: options.allowPrivateAddresses ?? true,
     spoolBytes: options.spool,
@@ -174,6 +190,12 @@ function parseSize(text: string): number {
     throw new InvalidArgumentError('Write a size in bytes, or like 256MiB.')
   }
   return size
+}
+
+function parseDays(text: string): number {
+  const days = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0
+  if (days < 1) throw new InvalidArgumentError('Write a whole number of days from 1.')
+  return days
 }
 
 function parseAddress(text: string): Address {

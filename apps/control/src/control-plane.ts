@@ -6,19 +6,26 @@ import { type Logger } from 'pino'
 import { agentRoutes } from './agents/agent-routes.ts'
 import { type BmcEnvironment } from './bmcs/bmc-kind.ts'
 import { openBmc } from './bmcs/bmcs.ts'
-import { type Changes, listenForChanges } from './deployments/changes.ts'
+import { changesIn } from './deployments/changes.ts'
 import { deploymentsPort } from './deployments/deployments-port.ts'
 import { type Jobs, openJobs } from './deployments/jobs.ts'
 import { look } from './deployments/look.ts'
 import { recover, startSweeping } from './deployments/recover.ts'
 import { type WorkflowSettings } from './deployments/settings.ts'
+import { changeChannel } from './deployments/transition.ts'
 import { type Endpoints, type Provisioning, type WorkflowContext } from './deployments/workflow-context.ts'
 import { type Ports } from './http/ports.ts'
+import { outputChannel } from './serial/record-output.ts'
+import { inputChannel, startSerialKeeper, viewerChannel } from './serial/serial-keeper.ts'
+import { serialPort } from './serial/serial-port.ts'
 import { type Connection, type Db, migrate, openDatabase } from './store/database.ts'
 import { checkMasterKey, credentialsPort, keysPort, replaysPort } from './store/keys-port.ts'
+import { listenForNotices } from './store/notices.ts'
 import { type SealingKey } from './store/secrets.ts'
 import { bmcServerOf } from './store/server-rows.ts'
 import { serversPort } from './store/servers-port.ts'
+
+const noticeChannels = [changeChannel, outputChannel, inputChannel, viewerChannel]
 
 export interface ControlPlaneOptions {
   connection: Connection
@@ -55,7 +62,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   await migrate(db)
   await checkMasterKey(db, masterKey)
   const jobs: Jobs = await openJobs(connection, logger)
-  const changes: Changes = listenForChanges(connection)
+  const notices = listenForNotices(connection, noticeChannels)
   const context: WorkflowContext = {
     db,
     masterKey,
@@ -72,11 +79,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     replays: replaysPort(db),
     keys: keysPort(db, masterKey),
     servers: serversPort(enrolment),
-    deployments: deploymentsPort(context, changes),
+    deployments: deploymentsPort(context, changesIn(notices)),
+    serial: serialPort(context, notices),
     health: { ready: () => isReady(db) },
     netboot: () => netbootOf(context),
   }
   let stopSweeping = async () => {}
+  let stopConsoles = async () => {}
   return {
     db,
     ports,
@@ -89,11 +98,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       const resumed = await recover(context)
       if (resumed > 0) logger.info({ deployments: resumed }, 'going on with what was open')
       stopSweeping = startSweeping(context)
+      stopConsoles = startSerialKeeper(context, notices)
     },
     stop: async () => {
       await stopSweeping()
       await jobs.stop()
-      await changes.close()
+      await stopConsoles()
+      await notices.close()
       await db.destroy()
     },
   }

@@ -51,6 +51,8 @@ async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<
     settings: {
       ...defaultSettings,
       spoolBytes: config.spoolBytes,
+      phoneHome: config.phoneHome,
+      consoleKeepMs: config.consoleDays * 24 * 3_600_000,
       addressPolicy: {
         ...defaultSettings.addressPolicy,
         allow: config.allowAddresses,

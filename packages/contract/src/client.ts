@@ -14,7 +14,8 @@ import {
   type StartedAnswer,
 } from './operator-api.ts'
 import { type ByoiStatus, type DedicatedChange, type DedicatedServer } from './ovh-models.ts'
-import { ApiError, type Call, type ClientOptions, send } from './signed-request.ts'
+import { type SerialTicket, type SerialTicketBody } from './serial-protocol.ts'
+import { ApiError, type Call, type ClientOptions, send, signedGet } from './signed-request.ts'
 import { readEvents } from './server-sent-events.ts'
 
 /** How many later stamps a change is signed with at most, where its signature was used already. */
@@ -122,6 +123,42 @@ export class ByoiClient {
     } finally {
       answer.destroy()
     }
+  }
+
+  /**
+   * What the server's serial console showed during a deployment: its bytes, or with `plain` what they say, in UTF-8 and without
+   * control sequences. `from`: position in bytes, counted from the end when negative.
+   */
+  async serialRecording(
+    id: string,
+    options: { from?: number; plain?: boolean } = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const query = options.from === undefined ? '' : `?from=${options.from}`
+    return await this.#send({
+      method: 'GET',
+      path: `/byoi/deployment/${encodeURIComponent(id)}/serial${query}`,
+      headers: { Accept: options.plain ? 'text/plain' : 'application/octet-stream' },
+    })
+  }
+
+  /** How a WebSocket client opens a server's serial console; see serial-protocol.ts. `after`: a position that it was told. */
+  async serialSocket(
+    serviceName: string,
+    options: { readonly?: boolean; after?: number } = {},
+  ): Promise<{ url: string; headers: Record<string, string>; ca: string | undefined }> {
+    const query = [
+      ...(options.readonly ? ['readonly'] : []),
+      ...(options.after === undefined ? [] : [`after=${options.after}`]),
+    ].join('&')
+    const path = `/byoi/server/${encodeURIComponent(serviceName)}/serial${query && `?${query}`}`
+    const now = Math.floor(Date.now() / 1000) + (await this.#readClockSkew())
+    const { url, headers } = signedGet(this.#options, path, now)
+    return { url: url.replace(/^http/, 'ws'), headers, ca: this.#options.ca }
+  }
+
+  /** With which a browser opens it, once and soon. */
+  serialTicket(serviceName: string, body: SerialTicketBody = {}): Promise<SerialTicket> {
+    return this.post(`/byoi/server/${encodeURIComponent(serviceName)}/serial/ticket`, body)
   }
 
   async resolveHold(id: string, decision: HoldDecision): Promise<void> {

@@ -81,6 +81,13 @@ export async function send(options: ClientOptions, call: Call): Promise<Incoming
   throw readError(status, await text(answer), header(answer, 'x-ovh-queryid'))
 }
 
+/** URL and headers of a signed GET that another client sends, such as one for WebSockets. `timestamp`: see `Call`. */
+export function signedGet(options: ClientOptions, path: string, timestamp: number) {
+  const url = options.endpoint.replace(/\/+$/, '') + path
+  const signature = sign(options, 'GET', url, '', String(timestamp))
+  return { url, headers: { 'X-Ovh-Application': options.applicationKey, ...signature } }
+}
+
 function sign(options: ClientOptions, method: string, url: string, body: string, timestamp: string) {
   const consumerKey = options.consumerKey.reveal()
   const applicationSecret = options.applicationSecret.reveal()
@@ -128,7 +135,8 @@ function exchange(
   })
 }
 
-function readError(status: number, body: string, queryId: string | null): ApiError {
+/** A refusal as it came: its body in the API's error shape, or whatever it is. */
+export function readError(status: number, body: string, queryId: string | null): ApiError {
   const { message, errorCode, details } = readObject(body)
   const { cause, remedy } = readObject(JSON.stringify(details ?? null))
   return new ApiError(typeof message === 'string' ? message : `The API answered ${status}.`, {

@@ -7,6 +7,7 @@ import { printJson } from '../print.ts'
 
 interface StatusOptions extends ApiOptions {
   watch?: boolean
+  booted?: boolean
   json?: boolean
 }
 
@@ -16,6 +17,7 @@ export function addStatus(program: Command, context: Context): void {
     .description("a server's newest deployment, or the rescue that it is in")
     .argument('<service>', "the server's name")
     .option('--watch', 'follow it to its end; exit status 1 unless that is done')
+    .option('--booted', 'follow it until its system shows that it has booted; exit status 1 when it does not')
     .option('--json', 'print it as JSON')
   withApi(command, '--endpoint').action((service: string, options: StatusOptions) =>
     status(service, options, context),
@@ -25,7 +27,8 @@ export function addStatus(program: Command, context: Context): void {
 async function status(service: string, options: StatusOptions, context: Context): Promise<void> {
   const client = connect(options, context)
   const view = await newest(client, service)
-  if (options.watch && view.endedAt === null) return followToEnd(client, view, options, context)
+  if (options.booted || (options.watch && view.endedAt === null))
+    return followToEnd(client, view, options, context)
   if (options.json) printJson(view, context)
   else printView(view, context)
 }

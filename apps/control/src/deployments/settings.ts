@@ -36,6 +36,12 @@ export interface WorkflowSettings {
   maxStartsWithoutJoin: number
   /** Servers in a row that stayed on without an agent: they boot something else. */
   maxLateBoots: number
+  /** How long a server's serial console is recorded after the end of its deployment. */
+  consoleAfterMs: number
+  /** How long what a serial console showed is kept. */
+  consoleKeepMs: number
+  /** Deployed systems with a config drive are asked to phone home, at the provisioning listener. */
+  phoneHome: boolean
   addressPolicy: AddressPolicy
   /** RAM of the agent for image data whose place is not known yet, in bytes. */
   spoolBytes: number
@@ -62,6 +68,9 @@ export const defaultSettings: WorkflowSettings = {
   maxJoinsWithoutProgress: 3,
   maxStartsWithoutJoin: 5,
   maxLateBoots: 2,
+  consoleAfterMs: 10 * minute,
+  consoleKeepMs: 30 * 24 * 60 * minute,
+  phoneHome: false,
   addressPolicy: { allow: [], deny: [], allowPrivate: true, denyPorts: [] },
   spoolBytes: 256 * 1024 * 1024,
 }

@@ -141,6 +141,9 @@ export function memoryPorts(): MemoryPorts {
         if (ports.down) throw new Unavailable()
         return ports.consumers.get(consumerKey) ?? null
       },
+      async findCredential(credentialId) {
+        return [...ports.consumers.values()].find((one) => one.credentialId === credentialId) ?? null
+      },
     },
     replays: {
       async claim(hash) {
@@ -273,6 +276,14 @@ export function memoryPorts(): MemoryPorts {
         for (const one of found) one.state = 'revoked'
         return found.length > 0
       },
+    },
+    serial: {
+      hasConsole: async () => false,
+      recording: async () => null,
+      async *follow() {},
+      typist: () => async () => undefined,
+      issueTicket: async () => ({ ticket: 'ticket', expiresIn: 30 }),
+      takeTicket: async () => null,
     },
     health: {
       async ready() {

@@ -7,6 +7,8 @@ import {
   type HoldDecision,
   type NetbootAnswer,
   type Secret,
+  type SerialState,
+  type SerialTicket,
   type ServerAnswer,
   type ServerCheck,
 } from '@byoi/contract'
@@ -22,6 +24,7 @@ export interface Ports {
   servers: Servers
   deployments: Deployments
   keys: Keys
+  serial: Serial
   health: Health
   /** What the boot of real servers needs to know; null: there is no provisioning listener. */
   netboot: () => NetbootAnswer | null
@@ -76,6 +79,8 @@ export interface Credentials {
   findApplication(applicationKey: string): Promise<Application | null>
   /** null when there is none. Same range. */
   findConsumer(consumerKey: string): Promise<Consumer | null>
+  /** The same by its number. */
+  findCredential(credentialId: number): Promise<Consumer | null>
 }
 
 export interface Replays {
@@ -233,8 +238,8 @@ export interface Deployments {
     by: Caller,
   ): Promise<{ kind: 'accepted' } | { kind: 'none' } | { kind: 'conflict'; id: string }>
   /**
-   * Events newer than `afterEventId` (0: from the present state on, which comes at once). Ends after the event with which
-   * the deployment has ended, or when `signal` aborts. Ownership has been checked by `byId`.
+   * Events newer than `afterEventId` (0: from the present state on, which comes at once). Ends when the deployment has ended
+   * and no evidence of its boot is to be expected any more, or when `signal` aborts. Ownership has been checked by `byId`.
    */
   watch(id: string, afterEventId: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
   /** Puts the server into rescue, whatever was deployed on it. `conflict`: something is going on, named by its id. */
@@ -290,6 +295,41 @@ export interface Keys {
   list(): Promise<KeyView[]>
   /** False when there is none. Revoking twice succeeds. */
   revoke(applicationKey: string, by: Caller): Promise<boolean>
+}
+
+/** What a viewer of a serial console is told. `position`: where he goes on after a break, with `after`. */
+export type SerialEvent =
+  | { kind: 'output'; data: Uint8Array; position: number }
+  | { kind: 'missing'; bytes: number }
+  | { kind: 'state'; state: SerialState; message: string | null }
+
+export interface Serial {
+  /** Whether the server has a console that byoi can use. */
+  hasConsole(serviceName: string): Promise<boolean>
+  /**
+   * What was recorded with a deployment, from a position on (negative: counted from the end). null: nothing was, or it is no
+   * longer kept. Ownership has been checked.
+   */
+  recording(
+    deploymentId: string,
+    from: number,
+  ): Promise<{
+    from: number
+    /** Bytes, those that are not kept included. */
+    total: number
+    /** `missing`: bytes before `data` that are not kept. */
+    parts: AsyncIterable<{ missing: number; data: Uint8Array }>
+  } | null>
+  /**
+   * The newest bytes, or what came after a position, and then what comes, until `signal` aborts. While it is read the console is
+   * kept open. Nothing is read ahead of the reader.
+   */
+  follow(serverId: number, after: number | null, signal: AbortSignal): AsyncIterable<SerialEvent>
+  /** What types on a console; dropped where it is not open. */
+  typist(server: Pick<Server, 'serverId' | 'serviceName'>, by: Caller): (input: Uint8Array) => Promise<void>
+  issueTicket(serverId: number, credentialId: number, readonly: boolean): Promise<SerialTicket>
+  /** A ticket is taken once. null: there is none such, or its time is over. */
+  takeTicket(ticket: string): Promise<{ serviceName: string; credentialId: number; readonly: boolean } | null>
 }
 
 export interface Health {

@@ -2,6 +2,7 @@ import { type Logger } from 'pino'
 import { type ProvisioningConfig, urlHost } from '../config.ts'
 import { portOf } from '../control-plane.ts'
 import { type Provisioning, type WorkflowContext } from '../deployments/workflow-context.ts'
+import { phoneHomeRoute } from '../serial/phone-home.ts'
 import { cannotListen } from '../start-error.ts'
 import { bootRoutes } from './boot-routes.ts'
 import { isoRoutes } from './iso-routes.ts'
@@ -15,7 +16,7 @@ export async function listenForServers(
   logger: Logger,
   stops: (() => Promise<void>)[],
 ): Promise<Provisioning> {
-  const routes = [...bootRoutes(context, ramdisk), ...isoRoutes(context, ramdisk)]
+  const routes = [...bootRoutes(context, ramdisk), ...isoRoutes(context, ramdisk), phoneHomeRoute(context)]
   const server = createProvisioningServer(routes, logger)
   stops.push(async () => {
     const closed = new Promise((resolve) => server.close(resolve))

@@ -6,6 +6,7 @@ import { StartError } from '../start-error.ts'
 import * as initial from './migrations/0001-initial.ts'
 import * as realServers from './migrations/0002-real-servers.ts'
 import * as provisioning from './migrations/0003-provisioning.ts'
+import * as serial from './migrations/0004-serial.ts'
 import { type Database } from './schema.ts'
 
 export type Db = Kysely<Database>
@@ -19,6 +20,7 @@ const migrations: Record<string, Migration> = {
   '0001-initial': initial,
   '0002-real-servers': realServers,
   '0003-provisioning': provisioning,
+  '0004-serial': serial,
 }
 const int8 = 20
 const oldestRelease = 15
