@@ -44,12 +44,25 @@ export async function startSupervisor(
 /** Tells the control plane of the server, as an operator tells it of a real one. */
 export async function enrol(control: ControlRecord, server: ServerRecord, account: string): Promise<void> {
   const { plan, bmc, way } = server
-  const { redfish, ipmi } = plan.ports
-  const address = bmc === 'redfish' ? `https://127.0.0.1:${redfish}` : `127.0.0.1:${ipmi}`
+  const ipmi = `127.0.0.1:${plan.ports.ipmi}`
+  const byBmc = {
+    redfish: [
+      '--bmc-address',
+      `https://127.0.0.1:${plan.ports.redfish}`,
+      '--console',
+      'ipmi',
+      '--console-address',
+      ipmi,
+    ],
+    // Nobody else's BMC needs to be spared here, and ipmi_sim has no newer suite.
+    ipmi: ['--bmc-address', ipmi, '--command-interval', '100', '--cipher-suite', '3'],
+  }
   const args = [
     ['server', 'add', plan.name, '--data', control.data, '--account', account, '--boot', plan.firmware],
-    ['--bmc', bmc, '--bmc-address', address, '--bmc-user', plan.bmc.user],
+    ['--bmc', bmc, ...byBmc[bmc], '--bmc-user', plan.bmc.user],
     ['--agent-boot', way, '--mac', plan.mac],
+    // The second disk is somebody else's.
+    ['--disk-serial', plan.disks[0]?.serial ?? '', '--disk-size', String(plan.disks[0]?.size)],
   ].flat()
   await byoi(args, { BYOI_BMC_PASSWORD: plan.bmc.password })
 }

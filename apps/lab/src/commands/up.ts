@@ -69,7 +69,7 @@ async function raise(lab: LabFile, options: UpOptions, say: (line: string) => vo
 
 async function begin(lab: LabFile, options: UpOptions, say: (line: string) => void): Promise<ControlRecord> {
   const { folder, account } = options
-  const ramdisk = options.ramdisk ?? (await buildRamdisk(options.flavour, say))
+  const ramdisk = options.ramdisk ?? (await buildRamdisk(folder, options.flavour, say))
   const control = await startControlPlane(folder, ramdisk, async (record) => {
     lab.control = record
     await writeLab(folder, lab)
@@ -80,8 +80,10 @@ async function begin(lab: LabFile, options: UpOptions, say: (line: string) => vo
   return control
 }
 
-async function buildRamdisk(flavour: string, say: (line: string) => void): Promise<string> {
-  say('ramdisk: built, or taken from the last time ...')
-  const printed = await byoi(['ramdisk', 'build', '--flavour', flavour])
-  return printed.trim().split('\n').at(-1) ?? ''
+/** Quickly packed: it is loaded from this very machine, and holds the agent of this checkout. */
+async function buildRamdisk(folder: string, flavour: string, say: (line: string) => void): Promise<string> {
+  const out = join(folder, 'ramdisk')
+  say(`ramdisk: building the ${flavour} one ...`)
+  await byoi(['ramdisk', 'build', '--fast', '--flavour', flavour, '--out', out])
+  return out
 }
