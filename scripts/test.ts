@@ -42,6 +42,7 @@ const tools = {
   '/usr/lib/x86_64-linux-gnu/qemu/block-curl.so': 'qemu-block-extra',
   ipmi_sim: 'openipmi',
   ipmitool: 'ipmitool',
+  dnsmasq: 'dnsmasq-base',
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',
   fusermount3: 'fuse3',

@@ -6,6 +6,7 @@ import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
 import { addLab } from './commands/lab.ts'
+import { addNetboot } from './commands/netboot.ts'
 import { addRamdisk } from './commands/ramdisk.ts'
 import { addRescue } from './commands/rescue.ts'
 import { addServer } from './commands/server/server.ts'
@@ -35,6 +36,7 @@ export function makeProgram(context: Context): Command {
   addServer(program, context)
   addKey(program, context)
   addHold(program, context)
+  addNetboot(program, context)
   addRamdisk(program)
   addWrite(program, context)
   addInspect(program, context)

@@ -9,10 +9,11 @@ import {
   type Settings,
   shownIdentity,
 } from './bmc-kind.ts'
+import { ipmiKind } from './ipmi.ts'
 import { localKind } from './local.ts'
 import { redfishKind } from './redfish.ts'
 
-const kinds: Record<string, BmcKind> = { local: localKind, redfish: redfishKind }
+const kinds: Record<string, BmcKind> = { local: localKind, redfish: redfishKind, ipmi: ipmiKind }
 
 function kindOf(name: string): BmcKind {
   const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined

@@ -1,4 +1,11 @@
-import { listSystems, readSpki, RedfishBmc, type Timekeeper } from '@byoi/bmc'
+import {
+  IpmiConsole,
+  listSystems,
+  readSpki,
+  RedfishBmc,
+  type SerialConsole,
+  type Timekeeper,
+} from '@byoi/bmc'
 import {
   type BmcKind,
   type BmcServer,
@@ -9,6 +16,7 @@ import {
   shownIdentity,
   textSetting,
 } from './bmc-kind.ts'
+import { hostSetting, ipmiPassword, paceSettings, portSetting } from './ipmi-settings.ts'
 
 interface RedfishSettings {
   /** `https://HOST[:PORT]`. */
@@ -29,7 +37,8 @@ const names = [
   'console',
   'consoleHost',
   'consolePort',
-  'consoleCipherSuite',
+  'cipherSuite',
+  'commandIntervalMs',
 ]
 
 /** BMCs that speak Redfish (DMTF DSP0266). */
@@ -94,7 +103,26 @@ function openRedfish(
     spki,
     firmware: server.boot,
     system: system ?? null,
-    console: null,
+    console: consoleOf(server, settings, clock),
+    clock,
+  })
+}
+
+/** The serial console. Redfish only describes it; it is reached over IPMI. */
+function consoleOf(
+  server: BmcServer,
+  { address, user, console }: RedfishSettings,
+  clock: Timekeeper,
+): SerialConsole | null {
+  if (console === 'none') return null
+  const { settings, boot } = server
+  return new IpmiConsole({
+    host: hostSetting(settings, 'consoleHost') ?? new URL(address).hostname.replace(/^\[|\]$/g, ''),
+    port: portSetting(settings, 'consolePort'),
+    ...paceSettings(settings),
+    user,
+    password: ipmiPassword(server),
+    firmware: boot,
     clock,
   })
 }

@@ -6,9 +6,12 @@
 /** Ports that iPXE is asked for beside the one that it booted from: a server may boot from one that its record does not name. */
 const ports = ['netX', ...Array.from({ length: 8 }, (_, port) => `net${port}`)]
 
-/** Asks again, telling the addresses of the server's ports; one that is not there expands to nothing. */
+/**
+ * Asks again, telling the addresses of the server's ports; one that is not there expands to nothing. With hyphens: iPXE takes whatever
+ * stands before a colon for the scheme of a URL.
+ */
 export const askScript = `#!ipxe
-chain --autofree boot.ipxe?${ports.map((port) => `mac=\${${port}/mac}`).join('&')} || echo byoi: the control plane did not answer
+chain --autofree boot.ipxe?${ports.map((port) => `mac=\${${port}/mac:hexhyp}`).join('&')} || echo byoi: the control plane did not answer
 exit 1
 `
 

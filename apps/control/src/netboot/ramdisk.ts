@@ -18,7 +18,7 @@ export class NoRamdisk extends Error {
   constructor(directory: string, what: string, cause?: unknown) {
     super(`The directory ${directory} holds no ramdisk for servers: ${what}.`, { cause })
     this.name = 'NoRamdisk'
-    this.remedy = `Run byoi ramdisk build --output ${directory} on the control plane's machine.`
+    this.remedy = `Run byoi ramdisk build --out ${directory} on the control plane's machine.`
   }
 }
 

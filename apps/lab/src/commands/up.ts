@@ -16,7 +16,7 @@ import { makeServerPlan, type ServerWish } from '../make-server-plan.ts'
 import { isAlive } from '../process-record.ts'
 import { enrol, makeDisks, startSupervisor } from '../server.ts'
 import { requireTools } from '../tools.ts'
-import { takeDown } from './down.ts'
+import { endAll } from './down.ts'
 
 export interface UpOptions extends Omit<ServerWish, 'netbootUrl'> {
   /** Of the lab; absolute. */
@@ -31,7 +31,10 @@ export interface UpOptions extends Omit<ServerWish, 'netbootUrl'> {
   path: string
 }
 
-/** Adds servers to the lab in the folder, which is begun where there is none. What was begun is taken down again on a failure. */
+/**
+ * Adds servers to the lab in the folder, which is begun where there is none.
+ * @throws {LabError} when something does not start; a lab that was begun does not run then, and its logs stay until `lab down`.
+ */
 export async function up(options: UpOptions, say: (line: string) => void): Promise<LabFile> {
   await requireTools(options.path)
   await takeFolder(options.folder)
@@ -41,7 +44,7 @@ export async function up(options: UpOptions, say: (line: string) => void): Promi
     await raise(lab, options, say)
     return lab
   } catch (error) {
-    if (before === null) await takeDown(options.folder, { keep: true })
+    if (before === null) await endAll(lab)
     throw error
   }
 }
