@@ -7,6 +7,7 @@ import { up } from './commands/up.ts'
 import { type AgentWay, agentWays, type BmcKind, bmcKinds } from './lab-file.ts'
 import { type CdBus, cdBuses, type DiskBus, diskBuses } from './server-plan.ts'
 import { nextSteps } from './next-steps.ts'
+import { labTools } from './tools.ts'
 
 export interface LabContext {
   /** Where the lab is when nobody says so. */
@@ -48,6 +49,10 @@ export function makeProgram(context: LabContext): Command {
       const status = await labStatus(resolve(options.data))
       context.out(options.json === true ? `${JSON.stringify(status, null, 2)}\n` : table(status))
     })
+  program
+    .command('tools')
+    .description('what a lab needs on this machine, by command or file, each with its Debian package (JSON)')
+    .action(() => context.out(`${JSON.stringify(labTools)}\n`))
   data(program.command('down').description('end everything and remove the lab'), context)
     .option('--keep', 'keep disks, logs and the state of the control plane')
     .action(async (options: { data: string; keep?: boolean }) => {
@@ -74,7 +79,7 @@ function addUp(program: Command, context: LabContext): void {
     .addOption(choice('--bmc <kind>', 'how byoi calls the BMC', bmcKinds, 'redfish'))
     .addOption(choice('--way <way>', "how byoi's agent gets into RAM", agentWays, 'netboot'))
     .addOption(choice('--bus <bus>', 'of the disks', diskBuses, 'virtio'))
-    .option('--disk-size <size>', 'of the first disk, such as 8GiB', size, 8 * gib)
+    .addOption(new Option('--disk-size <size>', 'of the first disk').default(8 * gib, '8GiB').argParser(size))
     .addOption(choice('--sector-size <bytes>', 'of the disks', ['512', '4096'], '512'))
     .addOption(choice('--cd <bus>', 'of the virtual CD', cdBuses, 'ide'))
     .addOption(
