@@ -30,6 +30,8 @@ const tools = {
   go: 'golang-go',
   '/usr/share/gocode/src/github.com/ovh/go-ovh/ovh/ovh.go': 'golang-github-ovh-go-ovh-dev',
   '/usr/lib/python3/dist-packages/sushy/__init__.py': 'python3-sushy',
+  ipmitool: 'ipmitool',
+  ipmi_sim: 'openipmi',
   curl: 'curl',
   openssl: 'openssl',
   xz: 'xz-utils',
@@ -45,6 +47,11 @@ const tools = {
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',
   fusermount3: 'fuse3',
+  ip: 'iproute2',
+  busybox: 'busybox-static',
+  dropbear: 'dropbear-bin',
+  'ssh-keygen': 'openssh-client',
+  efibootmgr: 'efibootmgr',
 }
 
 /** Longest time for one test file, in ms. */

@@ -7,7 +7,7 @@ import { Apt } from './debian/apt.ts'
 import { DebianFiles } from './debian/files.ts'
 import { fetchPackages } from './debian/packages.ts'
 import { bundleAgent } from './image/agent-bundle.ts'
-import { commands, libraryPackages } from './image/commands.ts'
+import { commandsOf, libraryPackages } from './image/commands.ts'
 import { packInitrd } from './image/initrd.ts'
 import type { Kernel } from './image/kernel-modules.ts'
 import { makeRootTree } from './image/root-tree.ts'
@@ -22,7 +22,7 @@ const metaPackages = { cloud: 'linux-image-cloud-amd64', generic: 'linux-image-a
  */
 const kernelWords = 'console=tty0 console=ttyS0,115200 rootfstype=ramfs loglevel=5 cryptomgr.notests'
 
-const otherPackages = ['busybox-static', 'ca-certificates', 'openssh-sftp-server']
+const otherPackages = ['busybox', 'ca-certificates', 'openssh-sftp-server']
 const isoPackages = [
   'xorriso',
   'libisoburn1',
@@ -74,7 +74,7 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskMani
   const work = await mkdtemp(join(tmpdir(), 'byoi-ramdisk-'))
   try {
     progress('putting the root file system together')
-    const tree = await makeRootTree(kernel, bundles, debian, work)
+    const tree = await makeRootTree(flavour, kernel, bundles, debian, work)
     progress('packing it')
     const initrd = packInitrd(tree, options.fast ? 'quick' : 'best')
     const vmlinuz = await readFile(join(kernel.root, 'boot', `vmlinuz-${kernel.version}`))
@@ -116,7 +116,7 @@ async function debianFiles(cache: string, flavour: RamdiskFlavour) {
   if (kernelPackage === undefined) throw new Error(`Debian's package ${meta} names no kernel.`)
   const names = [
     kernelPackage,
-    ...Object.keys(commands),
+    ...Object.keys(commandsOf(flavour)),
     ...libraryPackages,
     ...otherPackages,
     ...isoPackages,

@@ -53,7 +53,7 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
     hostname: 'node-1',
     sshKey: null,
     userDataBase64: Buffer.from('#cloud-config\ncanary-user-data').toString('base64'),
-    phoneHomeUrl: null,
+    phoneHomeUrl: 'https://control.example.test/phone-home/canary-phone',
     userMetadatas: [{ key: 'role', value: 'canary-metadata' }],
   },
   addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: false, denyPorts: [25] },
@@ -286,7 +286,7 @@ test('an agent that hears nothing for too long stops without publishing', { skip
 })
 
 const canaryCause =
-  'Reading canary-header from https://images.example.test/a.qcow2?token=canary-token failed.'
+  'Reading canary-header from https://images.example.test/a.qcow2?token=canary-token for https://control.example.test/phone-home/canary-phone failed.'
 const failures = [
   {
     name: 'a wrong checksum',

@@ -6,7 +6,9 @@ import { BadParameter, BootMedium, checkShape } from '@byoi/contract'
  * never holds the medium's content.
  */
 export async function readBootMedium(path: string): Promise<BootMedium> {
-  const text = await readFile(path, 'utf8')
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new Error(`There is no boot medium that can be read at ${path}: ${cause.code}.`, { cause })
+  })
   if (text === '')
     throw new Error('The boot medium is empty: it was not the control plane that started this server.')
   const medium = parsed(text)

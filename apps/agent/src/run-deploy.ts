@@ -48,9 +48,7 @@ export async function runDeploy(
     logLine(mask(line))
     reporter.log(mask(line))
   }
-
   const mark = progressMarks(logLine)
-
   log(`Deploying ${maskUrl(order.image.url)} to the disk with ${diskName(order.disk)}.`)
   let outcome: Outcome
   try {
@@ -68,9 +66,9 @@ export async function runDeploy(
       signal: stopped,
     })
     log(`Published: ${result.checkSumType} ${result.checkSum}, verified on the disk.`)
-    const notes = [...result.notes, ...(await server.afterPublish(order, result.boot))]
-    for (const note of notes) logLine(mask(note))
-    outcome = { kind: 'published', result: reportable({ ...result, notes }, mask) }
+    const notes = [...result.notes, ...(await server.afterPublish(order, result.boot))].map(mask)
+    for (const note of notes) logLine(note)
+    outcome = { kind: 'published', result: reportable(result, notes) }
   } catch (error) {
     stopped.throwIfAborted()
     const failure = failureOf(error, order, mask)
@@ -180,9 +178,9 @@ function failureOf(error: unknown, order: DeployOrder, mask: (text: string) => s
   return failure('INTERNAL', `The agent failed: ${sentenceOf(error)}`, remedy, 'unknown')
 }
 
-/** What the protocol takes of the engine's result. */
-function reportable(result: EngineResult, mask: (text: string) => string): DeployResult {
+/** What the protocol takes of the engine's result and of all that is to be noted. */
+function reportable(result: EngineResult, notes: string[]): DeployResult {
   const { checkSum, checkSumType, bytesServed, virtualSize, written, seconds } = result
-  const notes = result.notes.slice(0, 64).map((note) => mask(note).slice(0, 1024))
-  return { checkSum, checkSumType, bytesServed, virtualSize, written, seconds, notes }
+  const taken = notes.slice(0, 64).map((note) => note.slice(0, 1024))
+  return { checkSum, checkSumType, bytesServed, virtualSize, written, seconds, notes: taken }
 }

@@ -22,12 +22,40 @@ export async function bundleAgent(entry: string): Promise<Bundles> {
 }
 
 async function bundle(entry: string): Promise<string> {
-  const build = await rolldown({ input: entry, cwd: root, platform: 'node', external: [/^node:/] })
+  const build = await rolldown({
+    input: entry,
+    cwd: root,
+    platform: 'node',
+    external: [/^node:/],
+    plugins: [{ name: 'built-in modules', renderChunk: requireBuiltIns }],
+  })
   try {
-    // Names stay readable in stack traces; white space packs well, comments go.
-    const { output } = await build.generate({ format: 'esm', codeSplitting: false, comments: false })
+    // Names stay as they are, for stack traces.
+    const minify = { compress: true, mangle: false, codegen: { removeWhitespace: true } }
+    const { output } = await build.generate({ format: 'esm', codeSplitting: false, minify })
     return output[0].code
   } finally {
     await build.close()
   }
+}
+
+/**
+ * Takes Node's own modules from the process instead of importing them: an import evaluates every property of such a module, and those of
+ * `node:http` load all that `fetch` is made of. It is a fifth of the time until the agent runs.
+ *
+ * @throws {Error} when an import is written in another way than the bundler is known to write it.
+ */
+export function requireBuiltIns(code: string): string {
+  const changed = code.replaceAll(
+    /^import (?:(?<whole>[\w$]+)(?:, )?)?(?:\{(?<names>[^}]*)\}|\* as (?<space>[\w$]+))? ?from "(?<module>node:[\w/]+)";$/gm,
+    (...match) => {
+      const { whole, names, space, module } = match.at(-1) as Record<string, string | undefined>
+      const targets = [whole, space, names && `{${names.replaceAll(' as ', ': ')}}`].filter((each) => each)
+      return targets.map((target) => `const ${target} = process.getBuiltinModule("${module}");`).join('\n')
+    },
+  )
+  const left = /^import\b.*/m.exec(changed)
+  if (left !== null)
+    throw new Error(`The bundler writes an import in an unknown way: ${left[0].slice(0, 200)}`)
+  return changed
 }

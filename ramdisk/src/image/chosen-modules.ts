@@ -4,7 +4,7 @@
  */
 export const chosenModules: readonly string[] = [
   // Buses
-  'drivers/{hv,virtio,xen}',
+  'drivers/{hv,virtio}',
   'drivers/pci/{controller,hotplug}',
   'drivers/usb/{core,common,host,storage}',
   'drivers/hid/{hid,hid-generic,hid-hyperv}.ko',
@@ -16,7 +16,7 @@ export const chosenModules: readonly string[] = [
   // Disks and their controllers
   'drivers/block/{loop,nbd,virtio_blk,xen-blkfront}.ko',
   'drivers/cdrom',
-  'drivers/nvme/host',
+  'drivers/nvme/host/{nvme,nvme-core}.ko',
   'drivers/ata/{ahci,acard-ahci,ata_generic,ata_piix,sata_*}.ko',
   'drivers/scsi/{sd_mod,sr_mod,sg,ses}.ko',
   'drivers/scsi/{3w-9xxx,3w-sas,BusLogic,hpsa,hptiop,hv_storvsc,ipr,mvumi,pmcraid,stex,virtio_scsi,vmw_pvscsi,xen-scsifront}.ko',
@@ -32,8 +32,10 @@ export const chosenModules: readonly string[] = [
   'net/8021q',
 
   // File systems and what lies below them
-  'drivers/md',
-  'fs/{btrfs,exfat,ext4,fat,isofs,nls,overlayfs,squashfs,xfs}',
+  'drivers/md/{dm-cache,dm-cache-smq,dm-crypt,dm-integrity,dm-mirror,dm-mod,dm-raid,dm-snapshot,dm-thin-pool,dm-writecache}.ko',
+  'drivers/md/{linear,md-mod,raid0,raid1,raid10,raid456}.ko',
+  'fs/{btrfs,exfat,ext4,fat,isofs,overlayfs,squashfs,xfs}',
+  'fs/nls/nls_{ascii,cp437,iso8859-1,iso8859-15,utf8}.ko',
   'fs/efivarfs',
   'arch/x86/crypto/{aesni-intel,crc32-pclmul,crc32c-intel,crct10dif-pclmul,sha256-ssse3,sha512-ssse3}.ko',
   'crypto/{algif_hash,algif_skcipher,blake2b_generic,crc32c_generic,ecb,essiv,sha512_generic,xts,xxhash_generic}.ko',

@@ -1,16 +1,18 @@
 import { readFile, readlink, realpath } from 'node:fs/promises'
 import { basename } from 'node:path'
+import type { RamdiskFlavour } from '@byoi/contract'
 import type { DebianFiles } from '../debian/files.ts'
 import { run } from '../run.ts'
 import type { Tree } from './tree.ts'
 
+/** Names of commands by Debian package. */
+type CommandList = Readonly<Record<string, readonly string[]>>
+
 /**
- * Commands beside those of busybox, by Debian package: what the agent and its network need, and what people repair systems with.
+ * Commands beside those of busybox, by package: what the agent and its network need, and what people repair systems with.
  * docs/ramdisk.md lists them for those people.
  */
-export const commands: Readonly<Record<string, readonly string[]>> = {
-  dash: ['dash', 'sh'],
-  bash: ['bash'],
+const commands: CommandList = {
   kmod: ['kmod', 'depmod', 'insmod', 'lsmod', 'modinfo', 'modprobe', 'rmmod'],
   iproute2: ['ip'],
   ethtool: ['ethtool'],
@@ -19,20 +21,24 @@ export const commands: Readonly<Record<string, readonly string[]>> = {
   'util-linux': ['blkdiscard', 'blkid', 'blockdev', 'findmnt', 'fsck', 'fstrim', 'lsblk', 'partx', 'wipefs'],
   mount: ['losetup', 'mount', 'swapon', 'swapoff', 'umount'],
   fdisk: ['fdisk', 'sfdisk'],
-  gdisk: ['gdisk', 'sgdisk'],
+  gdisk: ['sgdisk'],
   e2fsprogs: ['debugfs', 'dumpe2fs', 'e2fsck', 'fsck.ext4', 'mke2fs', 'mkfs.ext4', 'resize2fs', 'tune2fs'],
   dosfstools: ['fatlabel', 'fsck.fat', 'fsck.vfat', 'mkfs.fat', 'mkfs.vfat'],
   xfsprogs: ['mkfs.xfs', 'xfs_growfs', 'xfs_repair'],
-  'btrfs-progs': ['btrfs', 'mkfs.btrfs'],
+  'btrfs-progs': ['btrfs'],
   efibootmgr: ['efibootmgr'],
   mdadm: ['mdadm'],
   'cryptsetup-bin': ['cryptsetup'],
   lvm2: ['lvm', 'lvchange', 'lvcreate', 'lvextend', 'lvs', 'pvs', 'pvscan', 'vgchange', 'vgs', 'vgscan'],
   dmsetup: ['dmsetup'],
-  'nvme-cli': ['nvme'],
-  smartmontools: ['smartctl'],
-  pciutils: ['lspci'],
   gddrescue: ['ddrescue'],
+}
+
+/** For servers that have hardware of their own: in the generic flavour only. */
+const hardwareCommands: CommandList = {
+  'nvme-cli': ['nvme'],
+  pciutils: ['lspci'],
+  smartmontools: ['smartctl'],
 }
 
 /** Packages of the libraries that these commands and Node ask for. */
@@ -94,14 +100,17 @@ export const libraryPackages: readonly string[] = [
   'zlib1g',
 ]
 
+export const commandsOf = (flavour: RamdiskFlavour): CommandList =>
+  flavour === 'generic' ? { ...commands, ...hardwareCommands } : commands
+
 /** Adds busybox with a link for each of its commands, and then the commands above in their places. */
-export async function addCommands(tree: Tree, debian: DebianFiles): Promise<void> {
+export async function addCommands(tree: Tree, debian: DebianFiles, flavour: RamdiskFlavour): Promise<void> {
   const busybox = debian.command('busybox')
   tree.file('usr/bin/busybox', await readFile(busybox), 0o755)
   const applets = (await run(busybox, ['--list'])).toString().split('\n')
   for (const applet of applets)
     if (applet !== '' && applet !== 'busybox') tree.link(`usr/bin/${applet}`, 'busybox')
-  for (const name of Object.values(commands).flat()) await addCommand(tree, debian.command(name))
+  for (const name of Object.values(commandsOf(flavour)).flat()) await addCommand(tree, debian.command(name))
 }
 
 /** A command that is another one under a second name (`fsck.ext4`, `lvs`) stays a link. */

@@ -50,7 +50,8 @@ export function reduceIcuData(binary: Buffer): Range {
 /** English, and what belongs to no language: properties of characters, normalisation, time zones, plural rules. */
 function isKept(name: string): boolean {
   const [, folder, file] = /^[^/]+\/(?:(.+)\/)?([^/]+)$/.exec(name) ?? []
-  if (file === undefined || file === 'unames.icu') return false
+  // Not in JavaScript: names of characters, transliteration, numbers in words.
+  if (file === undefined || file === 'unames.icu' || folder === 'translit' || folder === 'rbnf') return false
   if (/\.(?:icu|nrm)$/.test(file)) return true
   const isLanguage = /^[a-z]{2,3}(?:_\w+)?\.res$/.test(file)
   return (
@@ -104,7 +105,7 @@ function packageTable(items: readonly Item[]): Buffer {
     toc.writeUInt32LE(at, 4 + 8 * index)
     at += name.length
   }
-  const pieces = [toc, ...names]
+  const pieces: Buffer[] = [toc, ...names]
   for (const [index, { data }] of items.entries()) {
     const padding = -at & (alignment - 1)
     toc.writeUInt32LE(at + padding, 8 + 8 * index)

@@ -1,5 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { RamdiskFlavour } from '@byoi/contract'
 import type { DebianFiles } from '../debian/files.ts'
 import type { Bundles } from './agent-bundle.ts'
 import { addCommands } from './commands.ts'
@@ -12,6 +13,7 @@ const here = join(import.meta.dirname, '../..')
 
 /** The root file system of a server in RAM. `work` is a directory for files in between. */
 export async function makeRootTree(
+  flavour: RamdiskFlavour,
   kernel: Kernel,
   bundles: Bundles,
   debian: DebianFiles,
@@ -23,7 +25,7 @@ export async function makeRootTree(
   tree.file('usr/lib/byoi/hotplug', await readFile(join(here, 'hotplug')), 0o755)
   for (const [name, code] of Object.entries(bundles)) tree.file(join('usr/lib/byoi', name), code)
   tree.file('usr/bin/node', await smallNode(), 0o755)
-  await addCommands(tree, debian)
+  await addCommands(tree, debian, flavour)
   await addSftp(tree, debian)
   await addLibraries(tree, debian)
   await addModules(tree, kernel, debian, work)
@@ -40,9 +42,9 @@ function addSkeleton(tree: Tree): void {
   // The kernel opens the first process's standard input and output before anything is mounted.
   tree.device('dev/console', 5, 1)
   tree.device('dev/null', 1, 3, 0o666)
-  tree.file('etc/passwd', 'root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:nobody:/:/bin/false\n')
+  tree.file('etc/passwd', 'root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/false\n')
   tree.file('etc/group', 'root:x:0:\ntty:x:5:\ndisk:x:6:\nnogroup:x:65534:\n')
-  tree.file('etc/shells', '/bin/sh\n/bin/bash\n')
+  tree.file('etc/shells', '/bin/sh\n')
   tree.file('etc/hosts', '127.0.0.1 localhost\n::1 localhost\n')
   tree.file('etc/resolv.conf', '')
   // There is no udev: the device mapper's library makes the nodes itself.

@@ -33,9 +33,9 @@ const mbr: EfiBoot = {
 interface Firmware {
   folder: string
   variables: EfiVariables
-  set(name: string, data: Buffer): void
+  set: (name: string, data: Buffer) => void
   /** Entry numbers, as the boot manager tries them. */
-  order(): string[]
+  order: () => string[]
 }
 
 /** A directory that looks like efivarfs, whose variables are replaced as a whole. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isIPv4 } from 'node:net'
-import { type Action, addAddress, defaultRoute, ip } from './network-plan.ts'
+import { type Action, addAddress, defaultRoute, ip } from './action.ts'
 
 /** What a DHCP server has given. */
 export interface Lease {
@@ -29,10 +29,13 @@ printf '\\0'
 /** Tries of a round and seconds between them, then seconds of rest; rounds go on until there is a lease. */
 const patience = ['-t', '4', '-T', '2', '-A', '3']
 
+/** Until a client that has ended is started again, in ms. */
+const againMs = 3000
+
 export interface DhcpEvents {
   /** The first lease, and each one that differs from the last. */
   onLease: (lease: Lease) => void
-  /** The client has ended by itself. */
+  /** The client has ended by itself; it is started again. */
   onEnd: (why: string) => void
 }
 
@@ -46,27 +49,40 @@ export function startDhcp(link: string, directory: string, { onLease, onEnd }: D
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const script = join(directory, 'udhcpc-event')
   writeFileSync(script, eventScript, { mode: 0o700 })
-  const client = spawn('busybox', ['udhcpc', '-f', '-i', link, '-s', script, '-O', 'mtu', ...patience], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
+  const take = newLeases(onLease)
+  let client: ChildProcess | undefined
+  let again: NodeJS.Timeout | undefined
   let stopped = false
+  const start = () => {
+    const argv = ['udhcpc', '-f', '-i', link, '-s', script, '-O', 'mtu', ...patience]
+    client = spawn('busybox', argv, { stdio: ['ignore', 'pipe', 'ignore'] })
+    readEvents(client, take)
+    client.on('error', (error) => onEnd(error.message))
+    client.on('exit', (status, killed) => {
+      if (stopped) return
+      onEnd(`udhcpc ended with status ${status ?? killed}`)
+      again = setTimeout(start, againMs)
+    })
+  }
+  start()
+  return {
+    stop: () => {
+      stopped = true
+      clearTimeout(again)
+      client?.kill('SIGKILL')
+    },
+  }
+}
+
+/** Passes on the first lease and each one that differs from the last. */
+function newLeases(onLease: DhcpEvents['onLease']): (event: Map<string, string>) => void {
   let last = ''
-  readEvents(client, (event) => {
+  return (event) => {
     const lease = leaseOf(event)
     const text = JSON.stringify(lease)
     if (lease === null || text === last) return
     last = text
     onLease(lease)
-  })
-  client.on('error', (error) => onEnd(error.message))
-  client.on('exit', (status) => {
-    if (!stopped) onEnd(`udhcpc ended with status ${status}`)
-  })
-  return {
-    stop: () => {
-      stopped = true
-      client.kill('SIGKILL')
-    },
   }
 }
 

@@ -2,10 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import type { NetworkConfig } from '@byoi/contract'
 import { type Log, sentenceOf } from '../log.ts'
+import { carryOut } from './action.ts'
 import { type DhcpClient, type Lease, leaseActions, startDhcp } from './dhcp.ts'
-import type { Action, LinkPlan } from './network-plan.ts'
+import type { LinkPlan } from './network-plan.ts'
 import { resolvConf } from './resolv-conf.ts'
-import { run } from './run.ts'
 
 export interface LinkOptions {
   /** null: as `planNetwork` takes it. */
@@ -29,11 +29,14 @@ export interface Link {
 export async function setUpLink(plan: LinkPlan, options: LinkOptions): Promise<Link> {
   let client: DhcpClient | undefined
   let lease: Lease | undefined
+  /** One lease after the other, and none behind the link's end. */
+  let taking: Promise<void> = Promise.resolve()
   const link: Link = {
     describe: () => `${plan.name}: ${addressText(plan, lease)}`,
     stop: () => client?.stop(),
     takeDown: async () => {
       client?.stop()
+      await taking
       // What was not made cannot be taken away.
       for (const action of plan.tearDown) await carryOut(action).catch(() => undefined)
     },
@@ -53,7 +56,9 @@ export async function setUpLink(plan: LinkPlan, options: LinkOptions): Promise<L
   }
   if (plan.dhcp) {
     client = startDhcp(plan.link, files.directory, {
-      onLease: (given) => void take(given).catch((error: unknown) => log(sentenceOf(error))),
+      onLease: (given) => {
+        taking = taking.then(() => take(given)).catch((error: unknown) => log(sentenceOf(error)))
+      },
       onEnd: (why) => log(`DHCP on ${plan.name} has ended: ${why}.`),
     })
   }
@@ -68,18 +73,6 @@ async function applyLease(
 ): Promise<void> {
   for (const action of leaseActions(lease, former, link, config?.mtu ?? null)) await carryOut(action)
   await writeFile(files.resolvConf, resolvConf([...(config?.nameservers ?? []), ...lease.nameservers]))
-}
-
-/** Rejects with one sentence when the command fails or the file cannot be written. */
-export async function carryOut(action: Action): Promise<void> {
-  if ('argv' in action) {
-    await run(action.argv)
-    return
-  }
-  await writeFile(action.write, action.value).catch((error: NodeJS.ErrnoException) => {
-    // A kernel without IPv6 has no settings for it.
-    if (error.code !== 'ENOENT') throw error
-  })
 }
 
 function addressText({ link }: LinkPlan, lease: Lease | undefined): string {

@@ -12,7 +12,7 @@ const longest = 128
 export const globalVariable = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
 
 /** This server as it is found: what its firmware says of it by SMBIOS, how it was started, and what it has. */
-export async function readMachine(sysfs = '/sys'): Promise<MachineFacts> {
+export async function readMachine(sysfs: string): Promise<MachineFacts> {
   const smbios = async (name: string) =>
     ((await readText(join(sysfs, 'class/dmi/id', name))) ?? '').slice(0, longest)
   const efi = join(sysfs, 'firmware/efi')

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Interface, createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BringUp } from './testing/bring-up.ts'
 
 let made = 0
@@ -183,6 +184,12 @@ export class TestNetwork {
       mtu: number
       operstate: string
     }[]
+  }
+
+  /** Resolves once so many ports of the agent's bond have agreed with the other side to be one (IEEE 802.1AX). */
+  async untilBonded(ports: number): Promise<void> {
+    const argv = ['netns', 'exec', this.server, 'cat', '/proc/net/bonding/byoi-bond']
+    while (!ip(...argv).includes(`Number of ports: ${ports}\n`)) await sleep(500)
   }
 
   resolvConf(): string {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { NetworkConfig, NicFacts } from '@byoi/contract'
 import { type Lease, leaseActions, leaseOf } from './dhcp.ts'
-import { type Action, planNetwork, portUp } from './network-plan.ts'
+import type { Action } from './action.ts'
+import { planNetwork, portUp } from './network-plan.ts'
 import { resolvConf } from './resolv-conf.ts'
 
 const nic = (name: string, mac: string, driver = 'igb'): NicFacts => ({
@@ -215,11 +216,17 @@ describe('The plan of a network', () => {
     assert.deepEqual(portUp('eth0').map(line), ['eth0/disable_ipv6=1', 'ip link set eth0 up'])
   })
 
-  test('a port that is not there is named, with those that are', () => {
+  test('none of the ports that the record names is told, with those that are there', () => {
     assert.throws(() => planNetwork(config({ ports: ['52:54:00:00:00:09'] }), [eth0, eth1]), {
       message:
-        'The server has no port 52:54:00:00:00:09, which its record names; it has 52:54:00:00:00:01, 52:54:00:00:00:02.',
+        "The server's record names 52:54:00:00:00:09, but its ports are 52:54:00:00:00:01, 52:54:00:00:00:02.",
     })
+  })
+
+  test('a bond goes without a port that is not there', () => {
+    const ports = ['52:54:00:00:00:09', eth1.mac]
+    const [plan] = planNetwork(config({ ports, bond: '802.3ad' }), [eth0, eth1])
+    assert.deepEqual(plan?.ports, ['eth1'])
   })
 
   test('no port at all is said', () => {

@@ -1,8 +1,5 @@
-import { isIPv4 } from 'node:net'
 import type { NetworkConfig, NicFacts } from '@byoi/contract'
-
-/** One thing to do: a command to run, or a file of proc or sysfs to write. */
-export type Action = { argv: readonly string[] } | { write: string; value: string }
+import { type Action, addAddress, defaultRoute, disableIpv6, ip, routerAdvertisements } from './action.ts'
 
 /** A way onto the network. */
 export interface LinkPlan {
@@ -35,8 +32,8 @@ const bondName = 'byoi-bond'
 const vlanName = 'byoi-vlan'
 
 /**
- * The ways onto the network, the likeliest first: the bond that is asked for, or each port that may be it. Throws an Error with one
- * sentence when a port that is asked for is not there, or there is none at all.
+ * The ways onto the network, the likeliest first: the bond that is asked for, of those of its ports that are there, or each port that may
+ * be it. Throws an Error with one sentence when none is there.
  */
 export function planNetwork(config: NetworkConfig | null, found: readonly NicFacts[]): LinkPlan[] {
   const network = config ?? anyNetwork
@@ -51,12 +48,10 @@ export const portUp = (port: string): Action[] => [disableIpv6(port, '1'), ip('l
 function portsOf({ ports: wanted }: NetworkConfig, found: readonly NicFacts[]): NicFacts[] {
   if (found.length === 0) throw new Error('The server has no Ethernet port that this kernel knows.')
   if (wanted.length === 0) return found.toSorted((a, b) => unlikely(a) - unlikely(b))
-  return wanted.map((mac) => {
-    const port = found.find((each) => each.mac === mac)
-    if (port !== undefined) return port
-    const there = found.map((each) => each.mac).join(', ')
-    throw new Error(`The server has no port ${mac}, which its record names; it has ${there}.`)
-  })
+  const there = wanted.flatMap((mac) => found.filter((port) => port.mac === mac))
+  if (there.length > 0) return there
+  const macs = found.map(({ mac }) => mac).join(', ')
+  throw new Error(`The server's record names ${wanted.join(', ')}, but its ports are ${macs}.`)
 }
 
 /** Ports on USB lead to the server's own BMC, which gives out addresses there. */
@@ -126,21 +121,11 @@ const onVlan = ({ vlan }: NetworkConfig, name: string): string =>
 const mtu = ({ mtu: bytes }: NetworkConfig, link: string): Action[] =>
   bytes === null ? [] : [ip('link', 'set', link, 'mtu', String(bytes))]
 
-/** Documentation/networking/ip-sysctl.rst. Before the link comes up: then the kernel asks for a router by itself. */
+/** Before the link comes up: then the kernel asks for a router by itself. */
 function ipv6Settings({ ipv6 }: NetworkConfig, link: string): Action[] {
   if (ipv6.method === 'none') return [disableIpv6(link, '1')]
-  const routers = ipv6.method === 'slaac' ? '1' : '0'
-  return [
-    { write: `/proc/sys/net/ipv6/conf/${link}/accept_ra`, value: routers },
-    { write: `/proc/sys/net/ipv6/conf/${link}/autoconf`, value: routers },
-    disableIpv6(link, '0'),
-  ]
+  return [...routerAdvertisements(link, ipv6.method === 'slaac'), disableIpv6(link, '0')]
 }
-
-const disableIpv6 = (link: string, value: '0' | '1'): Action => ({
-  write: `/proc/sys/net/ipv6/conf/${link}/disable_ipv6`,
-  value,
-})
 
 function addresses({ ipv4, ipv6 }: NetworkConfig, link: string): Action[] {
   return [ipv4, ipv6].flatMap((each) => {
@@ -149,15 +134,3 @@ function addresses({ ipv4, ipv6 }: NetworkConfig, link: string): Action[] {
     return [addAddress(address, link), ...(gateway === null ? [] : [defaultRoute(gateway, link)])]
   })
 }
-
-/** `address` with its prefix length. The broadcast address is the network's last. */
-export const addAddress = (address: string, link: string): Action =>
-  isIPv4(address.split('/')[0] ?? '')
-    ? ip('addr', 'replace', address, 'broadcast', '+', 'dev', link)
-    : ip('-6', 'addr', 'replace', address, 'dev', link)
-
-/** Many providers' gateways are outside of the server's own network, hence `onlink`. */
-export const defaultRoute = (gateway: string, link: string): Action =>
-  ip(isIPv4(gateway) ? '-4' : '-6', 'route', 'replace', 'default', 'via', gateway, 'dev', link, 'onlink')
-
-export const ip = (...args: string[]): Action => ({ argv: ['ip', ...args] })

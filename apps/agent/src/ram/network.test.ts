@@ -202,6 +202,7 @@ describe('The network of a server in RAM, over links made of others', { concurre
       config: config({ ports, bond: '802.3ad', vlan: 7, mtu: 1400, ipv4: { method: 'dhcp' } }),
     })
     assert.equal(lines.at(-1), 'reached', lines.join('\n'))
+    await network.untilBonded(2)
     for (const name of ['byoi-bond', 'byoi-vlan'])
       assert.equal(network.links().find(({ ifname }) => ifname === name)?.mtu, 1400)
   })

@@ -1,8 +1,9 @@
 import type { NicFacts } from '@byoi/contract'
 import { backoff, pause } from '../backoff.ts'
 import { type Log, sentenceOf } from '../log.ts'
-import { type Link, type LinkOptions, carryOut, setUpLink } from './link.ts'
-import { type LinkPlan, ip, planNetwork, portUp } from './network-plan.ts'
+import { carryOut, ip } from './action.ts'
+import { type Link, type LinkOptions, setUpLink } from './link.ts'
+import { type LinkPlan, planNetwork, portUp } from './network-plan.ts'
 import { findPorts } from './ports.ts'
 import { reach } from './reach.ts'
 
@@ -56,10 +57,16 @@ export async function bringUpNetwork(options: NetworkOptions): Promise<Link> {
 async function tryAll(site: NetworkOptions): Promise<Link | null> {
   const plans = planNetwork(site.config, await findPorts())
   const names = [...new Set(plans.flatMap(({ ports }) => ports))]
-  for (const action of names.flatMap(portUp)) await carryOut(action)
+  // A port that is broken must not keep the others from being tried.
+  for (const action of names.flatMap(portUp))
+    await carryOut(action).catch((error: unknown) => site.log(sentenceOf(error)))
   const connected = await waitForCarrier(names, site)
   for (const plan of plans.filter(({ ports }) => ports.some((port) => connected.includes(port)))) {
-    const link = await tryOne(plan, plans.length === 1, site)
+    const link = await tryOne(plan, plans.length === 1, site).catch((error: unknown) => {
+      site.signal.throwIfAborted()
+      site.log(`${plan.name}: ${sentenceOf(error)}`)
+      return null
+    })
     if (link !== null) return link
   }
   return null

@@ -5,7 +5,7 @@ import { sentenceOf } from '../log.ts'
 
 /** How long one address may take to answer, in ms. */
 const connectMs = 3000
-const betweenMs = 500
+const betweenMs = 200
 
 /**
  * Tries until a TCP connection to the URL's host opens. null when it did; else, from `until` on (a monotonic time in ms), why it did not the last

@@ -18,7 +18,7 @@ export interface ServerDisks {
 }
 
 /** All disks of this server, by sysfs, sorted by name. Opens none of them. */
-export async function findServerDisks(sysfs = '/sys'): Promise<ServerDisks> {
+export async function findServerDisks(sysfs: string): Promise<ServerDisks> {
   const names = (await readdir(join(sysfs, 'class/block'))).filter((name) => diskNames.test(name)).sort()
   const all = await Promise.all(names.map((name) => readSysfsDisk(sysfs, name)))
   const present = all.filter((disk) => disk.size > 0 && !disk.hidden && !isMedium(disk))

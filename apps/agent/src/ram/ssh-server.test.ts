@@ -49,11 +49,15 @@ async function rescue(t: TestContext, owner: string | null): Promise<Rescue> {
   const knownHosts = join(network.directory, 'known_hosts')
   writeFileSync(knownHosts, said.hostKeys?.map((key) => `10.77.0.5,fd77::5 ${key}\n`).join('') ?? '')
   const ssh: Rescue['ssh'] = async (keyType, args, input = '') => {
-    const options = [
-      ...['-F', 'none', '-i', keyOf(keyType), '-o', 'IdentitiesOnly=yes', '-o', 'ConnectTimeout=10'],
-      ...['-o', `UserKnownHostsFile=${knownHosts}`, '-o', 'GlobalKnownHostsFile=none'],
-      ...['-o', 'StrictHostKeyChecking=yes', '-o', 'NumberOfPasswordPrompts=0'],
+    const settings = [
+      'IdentitiesOnly=yes',
+      'ConnectTimeout=10',
+      `UserKnownHostsFile=${knownHosts}`,
+      'GlobalKnownHostsFile=none',
+      'StrictHostKeyChecking=yes',
+      'NumberOfPasswordPrompts=0',
     ]
+    const options = ['-F', 'none', '-i', keyOf(keyType), ...settings.flatMap((each) => ['-o', each])]
     const client = spawn('ip', ['netns', 'exec', network.lan, 'ssh', ...options, ...args], {
       timeout: 60_000,
     })

@@ -42,8 +42,8 @@ export function findSubnet(
   }
   throw new UsageError(
     interfaceName === undefined
-      ? `No interface of this machine has the address ${host} of the provisioning URL: give --interface, and --subnet where it is on another machine.`
-      : `This machine has no interface ${interfaceName} with an IPv4 address: give it one, or say --subnet for another machine.`,
+      ? `No interface of this machine has a link and the address ${host} of the provisioning URL: give --interface and --subnet.`
+      : `This machine has no interface ${interfaceName} with a link and an IPv4 address: give --subnet too.`,
   )
 }
 

@@ -7,8 +7,8 @@
 const ports = ['netX', ...Array.from({ length: 8 }, (_, port) => `net${port}`)]
 
 /**
- * Asks again, telling the addresses of the server's ports; one that is not there expands to nothing. With hyphens: iPXE takes whatever
- * stands before a colon for the scheme of a URL.
+ * Asks again, telling the addresses of the server's ports; one that is not there expands to nothing. With dashes: Debian's iPXE of 2019
+ * takes what stands before a colon for the scheme of a URL.
  */
 export const askScript = `#!ipxe
 chain --autofree boot.ipxe?${ports.map((port) => `mac=\${${port}/mac:hexhyp}`).join('&')} || echo byoi: the control plane did not answer

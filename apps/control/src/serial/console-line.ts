@@ -11,8 +11,10 @@ import { pump } from './pump.ts'
 import { type Recorded, recordOutput, trimRecording } from './record-output.ts'
 import { TypedInput } from './typed-input.ts'
 
-const openTimeoutMs = 60_000
-const closeTimeoutMs = 10_000
+/** More than a driver takes that sends an old session away first. */
+const openTimeoutMs = 150_000
+/** More than a driver takes to leave a BMC that does not answer. */
+const closeTimeoutMs = 25_000
 /** Between two sessions: BMCs drop them at each power cycle. Doubled up to the longest while none holds. */
 const firstPauseMs = 1000
 const longestPauseMs = 30_000

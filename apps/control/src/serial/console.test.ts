@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BmcError, type BmcFault } from '@byoi/bmc'
+import { sql } from 'kysely'
 import { caller, eventually } from '../control-plane.fixture.ts'
 import { verifyAudit } from '../store/audit.ts'
 import { opened, openSerialBench, type SerialBench, type SerialServer } from './serial.fixture.ts'
@@ -182,6 +183,27 @@ describe('a console', { concurrency: 6 }, () => {
       .execute()
     assert.equal(rows.length, 1)
     assert.match(rows[0]?.actor ?? '', /^key testkey account acme/)
+  })
+
+  test('keeps nothing of what is typed', async (t) => {
+    const server = await bench.addSerialServer()
+    const type = bench.ports.serial.typist({ serverId: server.id, serviceName: server.name }, caller)
+    look(t, server)
+    await opened(server)
+    await sleep(200)
+    await type(Buffer.from('canary-typed\r'))
+    await eventually('the input', async () => server.line.typed === 'canary-typed\r')
+    const { rows } = await sql<{ name: string }>`
+      select table_schema || '.' || table_name as name from information_schema.tables
+      where table_schema in ('public', 'pgboss') and table_type = 'BASE TABLE'`.execute(bench.db)
+    for (const { name } of rows) {
+      const base64 = Buffer.from('canary-typed').toString('base64').slice(0, -4)
+      const found = await sql<{ count: number }>`
+        select count(*)::integer as count from ${sql.table(name)} as t
+        where t::text like '%canary-typed%' or t::text like ${`%${base64}%`}
+          or t::text like ${`%${Buffer.from('canary-typed').toString('hex')}%`}`.execute(bench.db)
+      assert.equal(found.rows[0]?.count, 0, name)
+    }
   })
 
   test('that is flooded stays readable, bounded, and tells what is missing', async () => {

@@ -1,4 +1,5 @@
 /** A replica as a process of its own, so that it can be killed. Its servers have the serial line at the port that it is given. */
+import { realClock } from '@byoi/bmc'
 import { pino } from 'pino'
 import { openControlPlane } from '../control-plane.ts'
 import { defaultSettings } from '../deployments/settings.ts'
@@ -12,7 +13,7 @@ const controlPlane = await openControlPlane({
   connection: JSON.parse(connection) as Connection,
   masterKey: await readMasterKey(keys),
   settings: defaultSettings,
-  bmcs: { servers: '/nonexistent', agentCommand: ['/bin/false'], agentEnvironment: {} },
+  bmcs: { servers: '/nonexistent', agentCommand: ['/bin/false'], agentEnvironment: {}, clock: realClock },
   logger: pino({ level: 'fatal' }),
   caPem: 'CA',
 })

@@ -92,9 +92,13 @@ class SerialKeeper {
   async #sweep(): Promise<void> {
     const wanted = await wantedServers(this.#locked, this.#context.settings)
     for (const id of this.#lines.keys()) if (!wanted.has(id)) this.#release(id)
-    for (const id of wanted) {
-      if (this.#lines.has(id) || this.#leaving.has(id)) continue
-      if ((await this.#hasConsole(id)) && (await this.#tryLock(id))) this.#hold(id)
+    const now = performance.now()
+    const free = [...wanted].filter(
+      (id) => !this.#lines.has(id) && !this.#leaving.has(id) && (this.#without.get(id) ?? 0) <= now,
+    )
+    for (const id of await this.#lock(free)) {
+      if (await this.#hasConsole(id)) this.#hold(id)
+      else await this.#unlock(id)
     }
     if (performance.now() - this.#prunedAt < pruneEveryMs) return
     this.#prunedAt = performance.now()
@@ -115,7 +119,7 @@ class SerialKeeper {
     const leaving = (async () => {
       await line.release()
       await clearState(this.#locked, id)
-      await sql`select pg_advisory_unlock(${consoleLocks}, ${id})`.execute(this.#locked)
+      await this.#unlock(id)
       this.#leaving.delete(id)
     })()
     leaving.catch(this.#lost.reject)
@@ -123,7 +127,6 @@ class SerialKeeper {
   }
 
   async #hasConsole(id: number): Promise<boolean> {
-    if ((this.#without.get(id) ?? 0) > performance.now()) return false
     const { db, logger } = this.#context
     const row = await db.selectFrom('server').selectAll().where('id', '=', id).executeTakeFirst()
     if (row === undefined) return false
@@ -136,10 +139,18 @@ class SerialKeeper {
     return false
   }
 
-  async #tryLock(id: number): Promise<boolean> {
-    const { rows } = await sql<{ ours: boolean }>`
-      select pg_try_advisory_lock(${consoleLocks}, ${id}) as ours`.execute(this.#locked)
-    return rows[0]?.ours === true
+  /** Of these servers the ones whose console no other replica holds: they are ours from now on. */
+  async #lock(ids: number[]): Promise<number[]> {
+    if (ids.length === 0) return []
+    const { rows } = await sql<{ id: number; ours: boolean }>`
+      select id, pg_try_advisory_lock(${consoleLocks}, id) as ours from unnest(${ids}::integer[]) as id`.execute(
+      this.#locked,
+    )
+    return rows.filter(({ ours }) => ours).map(({ id }) => id)
+  }
+
+  async #unlock(id: number): Promise<void> {
+    await sql`select pg_advisory_unlock(${consoleLocks}, ${id})`.execute(this.#locked)
   }
 
   #type(payload: string): void {

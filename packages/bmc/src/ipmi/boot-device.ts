@@ -9,7 +9,7 @@ import {
 } from './boot-flags.ts'
 import { type Call, type IpmiCommands, pauseMs } from './commands.ts'
 import { manufacturerOf } from './identify.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 
 /** Set System Boot Options: IPMI 2.0, section 28.12; network function, command, parameter, data. */
 const setParameter = (parameter: number, data: readonly number[]): string[] => [

@@ -2,7 +2,8 @@ import { realClock, type Timekeeper } from '../clock.ts'
 import { checkIpmiOptions, type IpmiOptions } from './ipmi-options.ts'
 import { type IpmitoolRun, type RunIpmitool, runIpmitoolFor, type SessionWish } from './ipmitool.ts'
 import { type Known, type Lane, laneTo } from './lane.ts'
-import { garbled, hadSession, IpmiFailure, type Meaning, meaningOf } from './meaning.ts'
+import { IpmiFailure, type Meaning } from './ipmi-failure.ts'
+import { garbled, hadSession, meaningOf } from './meaning.ts'
 
 /** How long a command is tried again, and the pause before each further try, in ms. */
 const retryMs = 60_000
@@ -54,9 +55,14 @@ export class IpmiCommands {
 
   /**
    * Sends a command and returns what `says` found in its output. Throws `IpmiFailure`; its outcome is `unknown` when any of the
-   * tries may have been carried out.
+   * tries may have been carried out. `atMostOnce`: after such a try there is no other.
    */
-  async send(command: readonly string[], says: RegExp, call: Call): Promise<RegExpExecArray> {
+  async send(
+    command: readonly string[],
+    says: RegExp,
+    call: Call,
+    { atMostOnce = false } = {},
+  ): Promise<RegExpExecArray> {
     const attempts = this.#attempts(call)
     let unsure = false
     for (;;) {
@@ -67,7 +73,8 @@ export class IpmiCommands {
       if (found !== null) return found
       const meaning = run.status === 0 ? garbled('The answer of the BMC has no meaning.') : meaningOf(run)
       unsure ||= meaning.outcome === 'unknown'
-      if (!(await this.#again(meaning, attempts, call.signal))) {
+      const final = atMostOnce && unsure
+      if (final || !(await this.#again(meaning, attempts, call.signal))) {
         throw new IpmiFailure({ ...meaning, outcome: unsure ? 'unknown' : 'refused' })
       }
     }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type BmcIdentity } from '../bmc.ts'
 import { type Call, type IpmiCommands } from './commands.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 
 const about = ['mc', 'info']
 const manufacturerId = /^Manufacturer ID +: (\d+)$/m

@@ -13,11 +13,11 @@ const skip = absent.length === 0 ? false : `needs ${absent.join(', ')}`
 const signal = new AbortController().signal
 
 /** The driver, ipmitool, a proxy, ipmi_sim. Waits of the driver itself take no time. */
-async function setUp(t: TestContext, options: { password?: string; direct?: boolean } = {}) {
+async function setUp(t: TestContext, options: { password?: string } = {}) {
   const chassis = new HonestChassis()
   const sim = await startIpmiSim(chassis)
   const proxy = new UdpProxy(sim.port)
-  const front = await proxy.listen()
+  const port = await proxy.listen()
   t.after(async () => {
     proxy.close()
     await sim.stop()
@@ -25,7 +25,7 @@ async function setUp(t: TestContext, options: { password?: string; direct?: bool
   const clock = new FakeClock()
   const bmc = new IpmiBmc({
     host: '127.0.0.1',
-    port: options.direct === true ? sim.port : front,
+    port,
     user: sim.user,
     password: options.password ?? sim.password,
     firmware: 'uefi',
@@ -152,15 +152,6 @@ describe('IPMI with ipmitool and ipmi_sim', { skip }, () => {
     await assert.rejects(bmc.setPower('on', signal), failsWith('refused', 'unknown'))
   })
 
-  test('a BMC where nothing listens is tried for a minute', async (t) => {
-    const { bmc, sim, clock } = await setUp(t, { direct: true })
-    await sim.kill()
-    const began = clock.now()
-    await assert.rejects(bmc.setPower('on', signal), failsWith('unreachable', 'refused'))
-    const tried = clock.now() - began
-    assert.ok(tried >= 55_000 && tried <= 60_000, String(tried))
-  })
-
   test('an answer that is lost is asked for again', async (t) => {
     const { bmc, proxy } = await setUp(t)
     let lost = 0
@@ -176,16 +167,6 @@ describe('IPMI with ipmitool and ipmi_sim', { skip }, () => {
       return packet
     }
     assert.equal(await bmc.readPower(signal), 'off')
-  })
-
-  test('damaged answers within a session are no answers', async (t) => {
-    const { bmc, proxy } = await setUp(t)
-    proxy.pass = (packet, from) => {
-      const encrypted = packet[4] === 0x06 && ((packet[5] ?? 0) & 0x80) !== 0
-      if (from === 'client' || !encrypted) return packet
-      return Buffer.concat([packet.subarray(0, -4), Buffer.alloc(4)])
-    }
-    await assert.rejects(bmc.readPower(signal), failsWith('garbled', 'unknown'))
   })
 
   test('an abort ends the call with its reason, and ipmitool with it', async (t) => {

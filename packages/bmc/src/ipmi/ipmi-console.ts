@@ -2,7 +2,7 @@ import { type ConsoleSession, type SerialConsole } from '../bmc.ts'
 import { type Call, IpmiCommands } from './commands.ts'
 import { type IpmiOptions } from './ipmi-options.ts'
 import { startConsole } from './ipmitool.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 import { SolProcess } from './sol-process.ts'
 import { SolSession } from './sol-session.ts'
 

@@ -1,7 +1,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { type Timekeeper } from '../clock.ts'
 import { type IpmiOptions } from './ipmi-options.ts'
-import { type FailedRun, IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
+import { type FailedRun } from './meaning.ts'
 
 /** How a session with the BMC is asked for. */
 export interface SessionWish {
@@ -28,11 +29,10 @@ export type RunIpmitool = (
 ) => Promise<IpmitoolRun>
 
 /**
- * -N and -R: an answer is awaited for 5 s, then 6 s, then 7 s; so a silent BMC costs 36 s. -C is always given: without it
- * ipmitool asks for the list of suites, which some BMCs answer after tens of seconds or wrongly. -v: only then it tells a
- * wrong password from a BMC that does not answer.
+ * For commands: an answer is awaited for 5 s, then 6 s, then 7 s, so a silent BMC costs 36 s. The console has ipmitool's own
+ * second: a key that is lost would come 5 s late, and a BMC that is gone be found out after minutes.
  */
-const manners = ['-E', '-N', '5', '-R', '3', '-v']
+const patience = ['-N', '5', '-R', '3']
 
 /** All of ipmitool's environment but the password. */
 const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
@@ -54,7 +54,7 @@ const users = { first: 61_184, last: 65_519 }
 export function runIpmitoolFor(options: IpmiOptions, clock: Timekeeper, index: number): RunIpmitool {
   return async (command, session, timeoutMs, signal) => {
     signal.throwIfAborted()
-    const argv = [...limited(commandLimits), ...ipmitool(options, session, command)]
+    const argv = [...limited(commandLimits), ...ipmitool(options, session, [...patience, ...command])]
     const child = start(argv, session.password, index)
     child.stdin.end()
     const overtime = clock.timeout(timeoutMs)
@@ -89,10 +89,14 @@ export function startConsole(
 
 const limited = (more: readonly string[]): string[] => ['prlimit', ...limits, ...more, '--']
 
+/**
+ * -C is always given: without it ipmitool asks for the list of suites, which some BMCs answer after tens of seconds or wrongly.
+ * -v: only then it tells a wrong password from a BMC that does not answer.
+ */
 function ipmitool(options: IpmiOptions, session: SessionWish, command: readonly string[]): string[] {
   const { host, port, user, program = ['ipmitool'] } = options
   const to = ['-I', 'lanplus', '-H', host, '-p', String(port), '-U', user]
-  const how = ['-L', session.privilege, '-C', String(session.cipherSuite), ...manners]
+  const how = ['-L', session.privilege, '-C', String(session.cipherSuite), '-E', '-v']
   return [...program, ...to, ...how, ...command]
 }
 

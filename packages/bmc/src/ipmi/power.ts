@@ -1,6 +1,6 @@
 import { type PowerState } from '../bmc.ts'
 import { type Call, type IpmiCommands, pauseMs } from './commands.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 
 /** Two readings that agree on `off` are so far apart, in ms: BMCs show states that are over. */
 const apartMs = 2000
@@ -18,29 +18,37 @@ export async function readPower(commands: IpmiCommands, call: Call): Promise<Pow
 }
 
 /**
- * Sends the command whatever the BMC shows now: it may be an old state, and turning on what is on changes nothing. Returns when
- * the new state has been seen.
+ * Sends the command whatever the BMC shows now: it may be an old state, and turning on what is on changes nothing. A command
+ * that may have been carried out is not repeated. Returns when the new state has been seen.
  */
 export async function setPower(commands: IpmiCommands, to: PowerState, call: Call): Promise<void> {
-  await order(commands, to, call)
+  const ordered = await order(commands, to, call)
+  if (ordered === 'so already') return
   try {
-    await see(commands, to, call)
+    await see(commands, to, call, ordered)
   } catch (error) {
     throw error instanceof IpmiFailure ? new IpmiFailure({ ...error.meaning, outcome: 'unknown' }) : error
   }
 }
 
-async function order(commands: IpmiCommands, to: PowerState, call: Call): Promise<void> {
+/** `IpmiFailure`: nobody knows whether the BMC carried it out. */
+type Ordered = 'taken' | 'so already' | IpmiFailure
+
+async function order(commands: IpmiCommands, to: PowerState, call: Call): Promise<Ordered> {
   const { clock } = commands
   const until = clock.now() + refusedMs
   for (;;) {
     try {
-      await commands.send(['chassis', 'power', to], accepted[to], call)
-      return
+      await commands.send(['chassis', 'power', to], accepted[to], call, { atMostOnce: true })
+      return 'taken'
     } catch (error) {
+      if (!(error instanceof IpmiFailure)) throw error
+      if (!isRefusal(error)) {
+        if (error.outcome === 'refused') throw error
+        return error
+      }
       // Some BMCs refuse what is so already, with different codes.
-      if (!(error instanceof IpmiFailure) || !isRefusal(error)) throw error
-      if ((await readPower(commands, call)) === to) return
+      if ((await readPower(commands, call)) === to) return 'so already'
       if (error.meaning.retry !== 'state' || clock.now() + pauseMs > until) throw error
     }
     await clock.sleep(pauseMs, call.signal)
@@ -52,12 +60,12 @@ const accepted = { on: /^Chassis Power Control: Up\/On$/m, off: /^Chassis Power 
 const isRefusal = ({ fault, meaning }: IpmiFailure): boolean =>
   fault === 'refused' || meaning.retry === 'state'
 
-async function see(commands: IpmiCommands, to: PowerState, call: Call): Promise<void> {
+async function see(commands: IpmiCommands, to: PowerState, call: Call, ordered: Ordered): Promise<void> {
   const { clock } = commands
   const until = Math.min(clock.now() + changeMs, call.until)
   let pause = pollMs.first
   while ((await readPower(commands, call)) !== to) {
-    if (clock.now() + pause > until) throw notDone(to)
+    if (clock.now() + pause > until) throw ordered instanceof IpmiFailure ? ordered : notDone(to)
     await clock.sleep(pause, call.signal)
     pause = Math.min(2 * pause, pollMs.most)
   }

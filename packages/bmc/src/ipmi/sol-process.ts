@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { finished } from 'node:stream/promises'
 import { type Timekeeper } from '../clock.ts'
 import { cannotStart } from './ipmitool.ts'
-import { IpmiFailure, type Meaning, meaningOf } from './meaning.ts'
+import { IpmiFailure, type Meaning } from './ipmi-failure.ts'
+import { meaningOf } from './meaning.ts'
 
 /** ipmi_sol.c prints it when the BMC has given the console; what follows comes from the server. */
 const ready = '[SOL Session operational.  Use ~? for help]\n'
@@ -43,9 +44,10 @@ export class SolProcess {
     const kill = () => this.child.kill('SIGKILL')
     for (const each of [signal, overtime]) each.addEventListener('abort', kill)
     try {
-      if (await Promise.race([this.#readyLine(), this.ended.then(() => false)])) return
-      await this.ended
+      const isReady = await Promise.race([this.#readyLine(), this.ended.then(() => false)])
+      if (!isReady) await this.ended
       signal.throwIfAborted()
+      if (isReady) return
       const killed = overtime.aborted ? 'time' : null
       throw new IpmiFailure(meaningOf({ killed, stderr: this.#errors }))
     } finally {

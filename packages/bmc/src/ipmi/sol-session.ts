@@ -1,6 +1,6 @@
 import { type ConsoleSession } from '../bmc.ts'
 import { SolEscape } from './escape.ts'
-import { IpmiFailure } from './meaning.ts'
+import { IpmiFailure } from './ipmi-failure.ts'
 import { type SolProcess } from './sol-process.ts'
 
 /** A serial console that is open. */

@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BmcError, type ConsoleSession, type SerialConsole } from '../bmc.ts'
+import { BmcError, type SerialConsole } from '../bmc.ts'
 
 const pollMs = 200
 const maxRead = 64 * 1024
@@ -12,57 +12,45 @@ const maxRead = 64 * 1024
 export const logConsole = (path: string): SerialConsole => ({
   openConsole: async (signal) => {
     signal.throwIfAborted()
-    const begin = await sizeOf(path)
+    const found = await existing(stat(path), path)
     const closing = new AbortController()
     return {
-      output: follow(path, begin, closing.signal),
+      output: follow(path, found?.size ?? 0, closing.signal),
       write: async () => undefined,
       close: async () => closing.abort(),
-    } satisfies ConsoleSession
+    }
   },
 })
 
 async function* follow(path: string, begin: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  let log: FileHandle | null = null
   let at = begin
-  while (!signal.aborted) {
-    const size = await sizeOf(path)
-    // One that is shorter than it was has been begun anew.
-    if (size < at) at = 0
-    if (size === at) {
-      await sleep(pollMs, undefined, { signal }).catch(() => undefined)
-      continue
+  try {
+    while (!signal.aborted) {
+      log ??= await existing(open(path, 'r'), path)
+      const bytes = log === null ? Buffer.alloc(0) : await read(log, at)
+      at += bytes.length
+      if (bytes.length > 0) yield asTerminal(bytes)
+      else await sleep(pollMs, undefined, { signal }).catch(() => undefined)
     }
-    const bytes = await read(path, at, Math.min(maxRead, size - at))
-    at += bytes.length
-    yield asTerminal(bytes)
-  }
-}
-
-/** 0 while there is no log yet. */
-async function sizeOf(path: string): Promise<number> {
-  const file = await openLog(path)
-  if (file === null) return 0
-  try {
-    return (await file.stat()).size
   } finally {
-    await file.close()
+    await log?.close()
   }
 }
 
-async function read(path: string, position: number, length: number): Promise<Uint8Array> {
-  const file = await openLog(path)
-  if (file === null) return new Uint8Array()
-  try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, position)
-    return buffer.subarray(0, bytesRead)
-  } finally {
-    await file.close()
-  }
+async function read(log: FileHandle, position: number): Promise<Buffer> {
+  const { size } = await log.stat()
+  const { bytesRead, buffer } = await log.read({
+    buffer: Buffer.alloc(Math.min(maxRead, Math.max(0, size - position))),
+    position,
+  })
+  return buffer.subarray(0, bytesRead)
 }
 
-async function openLog(path: string) {
+/** null while there is no log yet. */
+async function existing<T>(asked: Promise<T>, path: string): Promise<T | null> {
   try {
-    return await open(path, 'r')
+    return await asked
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return null
@@ -76,5 +64,5 @@ async function openLog(path: string) {
 }
 
 /** A log ends its lines with LF alone; a terminal needs CR before it. */
-const asTerminal = (bytes: Uint8Array): Uint8Array =>
-  Buffer.from(Buffer.from(bytes).toString('latin1').replaceAll(/\r?\n/g, '\r\n'), 'latin1')
+const asTerminal = (bytes: Buffer): Buffer =>
+  Buffer.from(bytes.toString('latin1').replaceAll(/\r?\n/g, '\r\n'), 'latin1')

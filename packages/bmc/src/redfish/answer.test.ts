@@ -63,3 +63,19 @@ for (const { text, json, garbled } of bodies) {
     else assert.match(answer.garbled ?? '', garbled)
   })
 }
+
+const refusals = [
+  { text: 'Failed to save the value.', says: ['Failed to save the value.'] },
+  { text: '<html>Bad Request</html>', says: [] },
+  { text: '{"error":{"message":"no"}', says: [] },
+]
+
+for (const { text, says } of refusals) {
+  test(`a refusal ${text} is ${says.length === 0 ? 'not shown' : 'shown as it is'}`, () => {
+    const { messages } = answerOf({ status: 400, headers: {}, text })
+    assert.deepEqual(
+      messages.map((message) => message.text),
+      says,
+    )
+  })
+}

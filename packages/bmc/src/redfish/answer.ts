@@ -10,7 +10,7 @@ export interface Answer {
   headers: IncomingHttpHeaders
   /** null: there is no body, or none that can be read. */
   json: Json | null
-  /** Why the body cannot be read, to go on from "What it answered"; null when it can, or there is none. */
+  /** Why the body cannot be read, as the end of a sentence about what was answered; null when it can, or there is none. */
   garbled: string | null
   messages: readonly Message[]
 }
@@ -18,8 +18,12 @@ export interface Answer {
 export function answerOf({ status, headers, text }: WireAnswer): Answer {
   const ok = status >= 200 && status < 300
   const read = status === 204 || text === '' ? { json: null, garbled: null } : readBody(text)
-  return { status, ok, headers, ...read, messages: messagesOf(read.json) }
+  const plain = !ok && read.garbled !== null && isSentence(text) ? [{ id: '', text, properties: [] }] : []
+  return { status, ok, headers, ...read, messages: [...messagesOf(read.json), ...plain] }
 }
+
+/** sushy-tools, and BMCs whose web server answers for them, refuse in plain words. */
+const isSentence = (text: string): boolean => text.length < 300 && !/^\s*[<{[]/.test(text)
 
 function readBody(text: string): { json: Json | null; garbled: string | null } {
   try {

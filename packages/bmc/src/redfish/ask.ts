@@ -1,7 +1,8 @@
 import { BmcError } from '../bmc.ts'
 import { type Answer, answerOf } from './answer.ts'
 import { type Budget } from './budget.ts'
-import { exchange, type Peer, type WireRequest } from './wire.ts'
+import { type Peer } from './connection.ts'
+import { exchange, type WireRequest } from './wire.ts'
 
 /** Asks a BMC once. Throws `BmcError` when there is no answer; every HTTP status is an answer. */
 export type Ask = (request: WireRequest, budget: Budget, timeoutMs?: number) => Promise<Answer>

@@ -27,12 +27,16 @@ export const bootOf = (resource: Resource | null): Json => objectAt(resource?.js
 /** Whether this copy of `Boot` has the property at all, be it null. */
 export const has = (boot: Json, property: string): boolean => at(boot, property) !== undefined
 
-export const overrideOf = (boot: Json): Override => ({
-  enabled: textAt(boot, 'BootSourceOverrideEnabled'),
-  target: textAt(boot, 'BootSourceOverrideTarget'),
-  mode: textAt(boot, 'BootSourceOverrideMode'),
-  httpUri: textAt(boot, 'HttpBootUri'),
-})
+export function overrideOf(boot: Json): Override {
+  const uri = textAt(boot, 'HttpBootUri')
+  return {
+    enabled: textAt(boot, 'BootSourceOverrideEnabled'),
+    target: textAt(boot, 'BootSourceOverrideTarget'),
+    mode: textAt(boot, 'BootSourceOverrideMode'),
+    // sushy-tools shows the word None.
+    httpUri: uri !== null && URL.canParse(uri) ? uri : null,
+  }
+}
 
 /** Values that may be written; only the settings object lists them on iDRAC 10. Empty: the BMC will tell. */
 export function allowedOf({ system, settings }: BootView, property: string): string[] {

@@ -1,8 +1,8 @@
-import { BmcError } from '../bmc.ts'
+import { type BmcError } from '../bmc.ts'
 import { type Answer } from './answer.ts'
 import { bootOf, type BootView, has, overrideOf } from './boot-view.ts'
 import { type Resource } from './client.ts'
-import { kindOf, refusal } from './errors.ts'
+import { isLost, kindOf, refusal } from './errors.ts'
 import { mentions } from './messages.ts'
 import { type KnownServer } from './server.ts'
 import { finish, Task } from './tasks.ts'
@@ -56,8 +56,7 @@ export async function writeBoot(server: KnownServer, view: BootView, body: Body)
     try {
       refused = await writeTo(server, trial)
     } catch (error) {
-      if (error instanceof BmcError && error.fault === 'unreachable' && error.outcome === 'unknown')
-        return error
+      if (isLost(error)) return error
       throw error
     }
     if (refused === null) return null

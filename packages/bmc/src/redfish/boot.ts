@@ -103,17 +103,20 @@ async function readBack(server: KnownServer, body: Body, ms: number): Promise<Bo
   const pause = server.budget.within(ms).pacer(readBackPollMs)
   for (;;) {
     const view = await viewBoot(server, await readSystem(server))
-    if (copiesOf(view).some((copy) => isWished(copy, body))) return null
+    if (isWished(copiesOf(view), body)) return null
     if (!(await pause())) return view
   }
 }
 
-function isWished(copy: Override, body: Body): boolean {
-  const { BootSourceOverrideTarget: target } = body
-  if (target === 'None') return !isActive(copy)
+function isWished(copies: readonly Override[], body: Body): boolean {
+  const isNone = body['BootSourceOverrideTarget'] === 'None'
+  return isNone ? !copies.some(isActive) : copies.some((copy) => boots(copy, body))
+}
+
+function boots(copy: Override, body: Body): boolean {
+  const { BootSourceOverrideTarget: target, HttpBootUri: uri = null } = body
   const hasMode = copy.mode === null || copy.mode === body[mode]
-  const hasUri =
-    body['HttpBootUri'] === undefined || copy.httpUri === null || copy.httpUri === body['HttpBootUri']
+  const hasUri = uri === null || copy.httpUri === null || copy.httpUri === uri
   // Continuous for Once: sushy-tools knows nothing else; it holds for the next start, and byoi sets another one after it.
   return isActive(copy) && copy.target === target && hasMode && hasUri
 }

@@ -7,7 +7,8 @@ import { type Clean, cleaner, type Kind, kindOf, refusal } from './errors.ts'
 import { type Json } from './json.ts'
 import { patchWithEtag } from './patch.ts'
 import { type Account, Session } from './session.ts'
-import { garbled, type Peer, type WireRequest } from './wire.ts'
+import { type Peer } from './connection.ts'
+import { garbled, type WireRequest } from './wire.ts'
 
 /** A resource as it was read. */
 export interface Resource {
@@ -84,7 +85,9 @@ export class Client {
     const once = async () => {
       const answer = await send({})
       // No If-Match otherwise: iDRAC 10 answers 412 to it (gofish #510). Huawei and AMI want it (gofish #171).
-      return needsMatch(answer) ? await send({ ifMatch: '*' }) : answer
+      if (!needsMatch(answer)) return answer
+      const owner = path.replace(/\/Actions\/.*/, '')
+      return await send({ ifMatch: etagOf(await this.find(owner, budget)) ?? '*' })
     }
     return options.once === true ? await once() : await this.#patiently(budget, writes, once)
   }

@@ -47,6 +47,13 @@ const answers: readonly { status: number; id?: string; text?: string; kind: Kind
     source: 'Supermicro, metal3-docs supported_hardware.md',
   },
   {
+    status: 500,
+    id: 'GeneralError',
+    text: 'Failed fetching image from URL http://10.0.0.1/a.iso',
+    kind: 'fetch',
+    source: 'sushy-tools resources/vmedia.py',
+  },
+  {
     status: 400,
     id: 'GeneralError',
     text: 'The system is in Lockdown mode',
@@ -65,6 +72,9 @@ const texts = [
   { text: 'plain words', shown: 'plain words' },
   { text: 'two\r\nlines\u001b[2J and \u202e more', shown: 'two lines [2J and more' },
   { text: 'cannot read http://10.0.0.1/secret/a.iso now', shown: 'cannot read (address) now' },
+  { text: "(url: /agent/7f3a/agent.iso) and '7f3a.iso'", shown: '(url: (address) and (address)' },
+  { text: 'x=http://10.0.0.1/7f3a', shown: '(address)' },
+  { text: 'no /redfish/v1/Systems/1 there', shown: 'no /redfish/v1/Systems/1 there' },
   { text: 'wrong: hunter2!', shown: 'wrong: (secret)!' },
   { text: 'x'.repeat(500), shown: 'x'.repeat(200) },
 ]

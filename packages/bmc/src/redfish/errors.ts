@@ -48,6 +48,7 @@ export const knownMessages: readonly Known[] = [
   { id: /^LicenseKeyRequired$/, kind: 'licence', source: 'HPE iLO: redfishdocs ilo6_msgregs170' },
   { text: /\blicen[cs]e/i, kind: 'licence', source: 'metal3-docs supported_hardware.md' },
   { id: /^RAC0(?:904|720)$/, kind: 'fetch', source: 'Dell iDRAC 9: DS #265, microsoft/lisa #4030' },
+  { text: /^Failed fetching image/, kind: 'fetch', source: 'sushy-tools resources/vmedia.py' },
   { text: /lock\s?down/i, kind: 'lockdown', source: 'Supermicro: infra-controller handler.rs' },
 ]
 
@@ -107,16 +108,18 @@ const faults: Record<Kind, { fault: BmcFault; outcome: BmcError['outcome']; reme
   },
 }
 
-/** What of a BMC may be shown: no control characters, no addresses (they may hold secrets), not long. */
+/** What of a BMC may be shown: no control characters, not long, and no address but its own: those of images are secrets. */
 export type Clean = (text: string) => string
 
 export function cleaner(secrets: readonly string[]): Clean {
   return (text) => {
-    let shown = text.replace(/[\p{C}\s]+/gu, ' ').replace(/\b[a-z][a-z0-9+.-]*:\/\/\S+/gi, '(address)')
+    let shown = text.replace(/[\p{C}\s]+/gu, ' ').replace(/\S*\/\S*|\S+\.(?:iso|img|efi)\b\S*/gi, hideAddress)
     for (const secret of secrets) if (secret !== '') shown = shown.replaceAll(secret, '(secret)')
     return shown.trim().slice(0, 200)
   }
 }
+
+const hideAddress = (word: string): string => (/^[("']*\/redfish\/v1\b/.test(word) ? word : '(address)')
 
 /** An answer that is not 2xx as an error. `what` goes on from "The BMC". */
 export function refusal(what: string, answer: Answer, clean: Clean): BmcError {
@@ -130,8 +133,13 @@ export function failure(
   messages: readonly Message[],
   clean: Clean,
 ): BmcError {
-  const told = messages.find(({ text, id }) => text !== '' && id !== 'GeneralError') ?? messages[0]
+  const worded = messages.filter(({ text }) => text !== '')
+  const told = worded.find(({ id }) => id !== 'GeneralError') ?? worded[0] ?? messages[0]
   // A login is refused with nothing of what was said: it may repeat what it was sent.
   const said = told === undefined || kind === 'authentication' ? '' : `, ${clean(`${told.id} ${told.text}`)}`
   return new BmcError(`The BMC ${what} (${status}${said}).`, faults[kind])
 }
+
+/** The answer never came: it may have been done. */
+export const isLost = (error: unknown): error is BmcError =>
+  error instanceof BmcError && error.outcome === 'unknown'

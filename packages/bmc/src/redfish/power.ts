@@ -1,7 +1,7 @@
 import { BmcError, type PowerState } from '../bmc.ts'
 import { type Answer } from './answer.ts'
 import { type Resource } from './client.ts'
-import { kindOf, refusal } from './errors.ts'
+import { isLost, kindOf, refusal } from './errors.ts'
 import { textAt, textsAt } from './json.ts'
 import { readSystem, type Server } from './server.ts'
 import { Task } from './tasks.ts'
@@ -67,16 +67,18 @@ async function requestReset(server: Server, system: Resource, to: PowerState): P
     try {
       answer = await client.post(target, { ResetType: type }, budget, { once: true })
     } catch (error) {
-      if (error instanceof BmcError && error.outcome === 'unknown') return { task: null, lost: error }
+      if (isLost(error)) return { task: null, lost: error }
       throw error
     }
     if (answer.ok) return { task: Task.of(answer, client, budget), lost: null }
     const kind = kindOf(answer)
     const error = refusal(`refused to turn the server ${to}`, answer, client.clean)
     if (kind === 'broken') return { task: null, lost: error }
-    // Already there is a refusal on many: "host is powered off", "already powered on" (ironic redfish/power.py).
     if ((await readPower(server)) === to) return 'there'
-    if (kind !== 'busy' || !(await patience.pause(refusedAgainMs))) throw error
+    const mayPause = await patience.pause(refusedAgainMs)
+    // Already there is a refusal on many ("host is powered off", ironic redfish/power.py), and what is shown may lag behind.
+    if (mayPause && kind !== 'busy' && (await readPower(server)) === to) return 'there'
+    if (!mayPause || kind !== 'busy') throw error
   }
 }
 

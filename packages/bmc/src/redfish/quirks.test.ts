@@ -159,13 +159,6 @@ const quirks: readonly Quirk[] = [
     sent: { path: '', body: { BootSourceOverrideTarget: 'UsbCd' } },
   },
   {
-    bmc: 'Supermicro ARS-111GL-NHR, Cd',
-    face: { ...supermicro, model: 'ARS-111GL-NHR' },
-    faults: [],
-    source: 'sushy set_system_boot_options',
-    sent: { path: '', body: { BootSourceOverrideTarget: 'Cd' } },
-  },
-  {
     bmc: 'Supermicro, what is not named falls back',
     face: supermicro,
     faults: ['mode-falls-back', 'whole-boot-required'],
@@ -219,6 +212,13 @@ const quirks: readonly Quirk[] = [
     sent: { path: '/SD', body: { BootSourceOverrideMode: 'UEFI', BootSourceOverrideTarget: 'Cd' } },
   },
   {
+    bmc: 'Gigabyte and ASRockRack, all three properties at once',
+    face: ami,
+    faults: [],
+    source: 'ironic VENDORS_REQUIRING_FULL_BOOT_REQUEST; community.general #11542',
+    sent: { path: '', body: { BootSourceOverrideMode: 'UEFI', BootSourceOverrideTarget: 'Cd' } },
+  },
+  {
     bmc: 'AMI Viking, a root without links',
     face: { ...ami, manufacturer: 'NVIDIA' },
     faults: ['root-without-links'],
@@ -268,7 +268,7 @@ const quirks: readonly Quirk[] = [
   {
     bmc: 'sushy-tools with libvirt, every override continuous',
     face: {},
-    faults: ['always-continuous'],
+    faults: ['always-continuous', 'http-uri-is-a-word'],
     source: 'openstack/sushy-tools main.py',
   },
 ]

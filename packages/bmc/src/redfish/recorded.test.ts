@@ -25,6 +25,11 @@ const bmcs = {
     ...from('bmclib-supermicro', 'smc_1.14.0_serviceroot smc_1.14.0_systems smc_1.14.0_systems_1'),
     ...from('bmclib-generic', 'managers managers_1'),
   ],
+  'Supermicro ARS-111GL-NHR': () => [
+    ...from('bmclib-supermicro', 'smc_1.14.0_serviceroot smc_1.14.0_systems'),
+    { ...recorded('bmclib-supermicro/smc_1.14.0_systems_1.json'), Model: 'ARS-111GL-NHR' },
+    ...from('bmclib-generic', 'managers managers_1'),
+  ],
   'Lenovo ThinkSystem SR650, XCC': () => [
     ...from('bmclib-lenovo', 'serviceroot systems system.lenovo managers manager.1 networkprotocol'),
     ...from('bmclib-lenovo', 'managers.1.virtualmedia vm.cd vm.floppy'),
@@ -167,6 +172,13 @@ const writes: readonly {
     does: 'boots its CD as UsbCd, with all three properties',
     run: (bmc) => bmc.setBootDevice('cd', signal),
     written: [boots('/redfish/v1/Systems/1', 'UsbCd', 'UEFI')],
+  },
+  {
+    bmc: 'Supermicro ARS-111GL-NHR',
+    firmware: 'uefi',
+    does: 'boots its CD as Cd, though it lists UsbCd too (sushy set_system_boot_options)',
+    run: (bmc) => bmc.setBootDevice('cd', signal),
+    written: [boots('/redfish/v1/Systems/1', 'Cd', 'UEFI')],
   },
   {
     bmc: 'Supermicro SYS-510T-MR',

@@ -35,6 +35,19 @@ test('off is told after two readings, at least two seconds apart; on after one',
   assert.equal(times.length, 1)
 })
 
+for (const to of ['on', 'off'] as const) {
+  test(`a command that is refused because the server is ${to} already has succeeded`, async (t) => {
+    const { bmc, machine } = await redfishRig(t, { faults: ['already-there'] })
+    if (to === 'off') await machine.act('on')
+    await bmc.readPower(signal)
+    await machine.act(to)
+    const done = machine.actions.length
+    await bmc.setPower(to, signal)
+    assert.equal(await machine.power(), to)
+    assert.equal(machine.actions.length, done, 'it was refused')
+  })
+}
+
 for (const device of ['disk', 'network', 'cd', null] satisfies (BootDevice | null)[]) {
   for (const firmware of ['uefi', 'legacy'] satisfies Firmware[]) {
     test(`a ${firmware} server boots from ${device ?? 'its own order'} at its next start`, async (t) => {
@@ -153,4 +166,15 @@ test('what the BMC is tells vendor, model, firmware and serial number', async (t
     weaknesses: [],
   }
   assert.deepEqual(await bmc.identify(signal), identity)
+})
+
+test('where only a slot of a console in a browser is there, its user is asked to leave it', async (t) => {
+  const { bmc, service } = await redfishRig(t, { faults: ['first-slot-of-a-viewer'] })
+  service.faults.use(({ paths }) => async (exchange, next) => {
+    const answer = await next(exchange)
+    const members = (answer.body as { Members?: unknown[] } | undefined)?.Members
+    if (paths.media.some((media) => media === exchange.path)) members?.splice(0)
+    return answer
+  })
+  await assert.rejects(bmc.insertMedia(iso, signal), /from a console/)
 })

@@ -26,7 +26,7 @@ import {
   readSystem,
   type Server,
 } from './server.ts'
-import { parseAddress } from './wire.ts'
+import { parseAddress } from './connection.ts'
 
 export interface RedfishAccount {
   /** `https://HOST[:PORT]` */

@@ -4,7 +4,7 @@ import { type Ask, localPath } from './ask.ts'
 import { type Budget } from './budget.ts'
 import { type Clean, kindOf, refusal } from './errors.ts'
 import { type Json, linkAt } from './json.ts'
-import { type Peer } from './wire.ts'
+import { type Peer } from './connection.ts'
 
 export interface Account {
   user: string

@@ -2,6 +2,8 @@ import { type Resource } from './client.ts'
 import { at, linkAt, type Json, textAt, textsAt } from './json.ts'
 import { type KnownServer, membersOf } from './server.ts'
 
+const pollMs = 1000
+
 /** A place of a BMC for a virtual CD. */
 export interface Slot {
   path: string
@@ -17,6 +19,8 @@ export interface Slot {
 export interface SlotState {
   inserted: boolean
   free: boolean
+  /** Somebody shows it from a console in a browser. */
+  isApplet: boolean
   image: string | null
 }
 
@@ -68,10 +72,25 @@ function stateOf(json: Json): SlotState {
   return {
     inserted: inserted === true || (inserted === undefined && via !== null && via !== 'NotConnected'),
     free: inserted === false || via === 'NotConnected',
+    isApplet: via === 'Applet',
     image: textAt(json, 'Image'),
   }
 }
 
 export async function readSlot({ client, budget }: KnownServer, { path }: Slot): Promise<SlotState> {
   return stateOf((await client.get(path, budget)).json)
+}
+
+/** Whether the slot comes to such a state in time. */
+export async function becomes(
+  server: KnownServer,
+  slot: Slot,
+  isSo: (state: SlotState) => boolean,
+  ms: number,
+): Promise<boolean> {
+  const pause = server.budget.within(ms).pacer(pollMs)
+  while (!isSo(await readSlot(server, slot))) {
+    if (!(await pause())) return false
+  }
+  return true
 }

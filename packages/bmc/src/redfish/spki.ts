@@ -1,6 +1,7 @@
 import { realClock, type Timekeeper } from '../clock.ts'
 import { Budget } from './budget.ts'
-import { garbled, open, parseAddress, pinOf } from './wire.ts'
+import { open, parseAddress, pinOf } from './connection.ts'
+import { garbled } from './wire.ts'
 
 const budgetMs = 30_000
 

@@ -13,7 +13,7 @@ import { FakeClock } from '../testing/fake-clock.ts'
 import { account, redfishRig, spkiOf } from '../testing/redfish-rig.ts'
 import { RedfishBmc } from './redfish-bmc.ts'
 import { readSpki } from './spki.ts'
-import { parseAddress } from './wire.ts'
+import { parseAddress } from './connection.ts'
 
 const { signal } = new AbortController()
 const certificate = makeCertificate()

@@ -1,6 +1,7 @@
 import { type Answer, type Exchange, type Handler } from './exchange.ts'
 import { type Fault, type FaultContext, type Misbehave } from './fault.ts'
 import { accessFaults } from './faults/access.ts'
+import { bootSettingsFaults } from './faults/boot-settings.ts'
 import { bootFaults } from './faults/boot.ts'
 import { etagFaults } from './faults/etags.ts'
 import { mediaFaults } from './faults/media.ts'
@@ -14,6 +15,7 @@ const faults = {
   ...transportFaults,
   ...accessFaults,
   ...etagFaults,
+  ...bootSettingsFaults,
   ...bootFaults,
   ...powerFaults,
   ...taskFaults,

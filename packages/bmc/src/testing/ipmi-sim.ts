@@ -163,24 +163,28 @@ mc_enable 0x20
 
 /** The chassis program posts its arguments: `get NAME ...` or `set NAME VALUE ...`. */
 async function controlServer(path: string, chassis: () => Chassis) {
-  const server = createHttpServer(async (request, response) => {
+  const server = createHttpServer((request, response) => {
     let text = ''
-    for await (const chunk of request) text += String(chunk)
-    const [verb, ...words] = text.trim().split(' ')
-    try {
-      if (verb === 'get') {
-        response.end(words.map((name) => `${name}:${chassis().get(name)}\n`).join(''))
-      } else {
-        for (let i = 0; i + 1 < words.length; i += 2) chassis().set(words[i] ?? '', words[i + 1] ?? '')
-        response.end()
+    request.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+    })
+    request.once('end', () => {
+      try {
+        response.end(ask(chassis(), text.trim().split(' ')))
+      } catch {
+        response.writeHead(500).end()
       }
-    } catch {
-      response.writeHead(500).end()
-    }
+    })
   })
   server.listen(path)
   await once(server, 'listening')
   return server
+}
+
+function ask(chassis: Chassis, [verb, ...words]: string[]): string {
+  if (verb === 'get') return words.map((name) => `${name}:${chassis.get(name)}\n`).join('')
+  for (let i = 0; i + 1 < words.length; i += 2) chassis.set(words[i] ?? '', words[i + 1] ?? '')
+  return ''
 }
 
 async function freePort(): Promise<number> {
@@ -196,11 +200,9 @@ async function freePort(): Promise<number> {
 async function answers(port: number, child: ChildProcess): Promise<void> {
   const ping = Buffer.from('0600ff06000011be80000000', 'hex')
   const socket = createSocket('udp4')
-  let answered = false
-  socket.on('message', () => {
-    answered = true
-  })
-  while (!answered && child.exitCode === null) {
+  const answered = new AbortController()
+  socket.on('message', () => answered.abort())
+  while (!answered.signal.aborted && child.exitCode === null) {
     socket.send(ping, port, '127.0.0.1')
     await sleep(20)
   }

@@ -19,9 +19,12 @@ export interface RmcpBmcOptions {
   manufacturer: number
   /** Answers instead of the BMC; undefined lets the BMC answer. */
   answer?: (request: IpmiRequest) => IpmiAnswer | undefined
-  /** RMCP+ status of the open session answer and of RAKP 2, IPMI 2.0, table 13-15; undefined: as it is. */
-  openStatus?: () => number | undefined
-  rakp2Status?: () => number | undefined
+  /** Answers to the steps to a session with this status instead of its own: IPMI 2.0, table 13-15. null: no answer. */
+  status?: Partial<Record<'open' | 'rakp2' | 'rakp4', number | null>>
+  /** Whether the answer to a request is cut in half. */
+  damages?: (request: IpmiRequest) => boolean
+  /** Kg; without it the password stands in for it. */
+  bmcKey?: string
 }
 
 const wrongAlgorithm = 0x04
@@ -74,33 +77,39 @@ export class RmcpBmc {
     return Buffer.concat([message.subarray(0, 13), Buffer.from([answer.length]), answer])
   }
 
-  #plus(message: Buffer): Buffer | null {
-    const type = message.readUInt8(5)
-    const length = message.readUInt16LE(14)
-    const content = message.subarray(16, 16 + length)
+  #plus(packetIn: Buffer): Buffer | null {
+    const type = packetIn.readUInt8(5)
+    const length = packetIn.readUInt16LE(14)
+    const content = packetIn.subarray(16, 16 + length)
     if (type === payload.openRequest) return this.#openSession(content)
     const id =
-      type === payload.rakp1 || type === payload.rakp3 ? content.readUInt32LE(4) : message.readUInt32LE(6)
+      type === payload.rakp1 || type === payload.rakp3 ? content.readUInt32LE(4) : packetIn.readUInt32LE(6)
     const session = this.#sessions.get(id)
     if (session === undefined) return null
     if (type === payload.rakp1) return this.#rakp2(session, content)
-    if (type === payload.rakp3) return packet(payload.rakp4, 0, 0, session.rakp4(content))
-    const answer = this.#ipmi(session.open(type, content))
-    return answer === null ? null : session.seal(answer)
+    if (type === payload.rakp3) return this.#rakp4(session, content)
+    const message = session.open(type, content)
+    const answer = this.#ipmi(message)
+    if (answer === null) return null
+    const sealed = session.seal(answer)
+    return this.options.damages?.(requestIn(message)) ? sealed.subarray(0, sealed.length / 2) : sealed
   }
 
-  #openSession(request: Buffer): Buffer {
-    const tag = request.subarray(0, 1)
-    const consoleId = request.subarray(4, 8)
+  #openSession(request: Buffer): Buffer | null {
     const suite = this.options.suites.find((each) => {
       const { authentication, integrity, confidentiality } = suites[each]
       return request[12] === authentication && request[20] === integrity && request[28] === confidentiality
     })
-    const status = this.options.openStatus?.() ?? (suite === undefined ? wrongAlgorithm : 0)
-    if (status !== 0 || suite === undefined) {
-      return packet(payload.openAnswer, 0, 0, Buffer.concat([tag, Buffer.from([status, 0, 0]), consoleId]))
-    }
-    const session = new RmcpSession(suite, consoleId, this.options.password)
+    const [tag, consoleId] = [request.subarray(0, 1), request.subarray(4, 8)]
+    const refused = this.#refusal(
+      'open',
+      suite === undefined ? wrongAlgorithm : 0,
+      payload.openAnswer,
+      tag,
+      consoleId,
+    )
+    if (refused !== undefined || suite === undefined) return refused ?? null
+    const session = new RmcpSession(suite, consoleId, this.options.password, this.options.bmcKey)
     this.#sessions.set(session.id, session)
     const own = Buffer.alloc(4)
     own.writeUInt32LE(session.id)
@@ -108,21 +117,36 @@ export class RmcpBmc {
     return packet(payload.openAnswer, 0, 0, accepted)
   }
 
-  #rakp2(session: RmcpSession, rakp1: Buffer): Buffer {
+  #rakp2(session: RmcpSession, rakp1: Buffer): Buffer | null {
     const name = rakp1.subarray(28, 28 + rakp1.readUInt8(27)).toString('latin1')
-    const status = this.options.rakp2Status?.() ?? (name === this.options.user ? 0 : unknownName)
-    if (status === 0) return packet(payload.rakp2, 0, 0, session.rakp2(rakp1))
-    const consoleId = Buffer.alloc(4)
-    consoleId.writeUInt32LE(session.consoleId)
-    const refused = Buffer.concat([rakp1.subarray(0, 1), Buffer.from([status, 0, 0]), consoleId])
-    return packet(payload.rakp2, 0, 0, refused)
+    const usual = name === this.options.user ? 0 : unknownName
+    const refused = this.#refusal('rakp2', usual, payload.rakp2, rakp1.subarray(0, 1), session.console)
+    return refused === undefined ? packet(payload.rakp2, 0, 0, session.rakp2(rakp1)) : refused
   }
 
-  /** An IPMI message, section 13.8, and the answer to it. */
+  #rakp4(session: RmcpSession, rakp3: Buffer): Buffer | null {
+    const refused = this.#refusal('rakp4', 0, payload.rakp4, rakp3.subarray(0, 1), session.console)
+    return refused === undefined ? packet(payload.rakp4, 0, 0, session.rakp4(rakp3)) : refused
+  }
+
+  /** undefined: it goes on. null: no answer. */
+  #refusal(
+    step: 'open' | 'rakp2' | 'rakp4',
+    usual: number,
+    type: number,
+    tag: Buffer,
+    consoleId: Buffer,
+  ): Buffer | null | undefined {
+    const { [step]: status = usual } = this.options.status ?? {}
+    if (status === 0) return undefined
+    if (status === null) return null
+    return packet(type, 0, 0, Buffer.concat([tag, Buffer.from([status, 0, 0]), consoleId]))
+  }
+
+  /** The answer to an IPMI message. */
   #ipmi(message: Buffer): Buffer | null {
     const [to = 0, netFnLun = 0, , from = 0, sequence = 0, command = 0] = message
-    const request = { netFn: netFnLun >> 2, command, data: message.subarray(6, -1) }
-    const answer = this.#answer(request)
+    const answer = this.#answer(requestIn(message))
     if (answer === null) return null
     const head = Buffer.from([from, netFnLun | 0x04])
     const rest =
@@ -139,6 +163,12 @@ export class RmcpBmc {
     const known = commands[`${netFn}:${command}`]
     return known === undefined ? invalidCommand : known(this, data)
   }
+}
+
+/** An IPMI message, section 13.8. */
+function requestIn(message: Buffer): IpmiRequest {
+  const [, netFnLun = 0, , , , command = 0] = message
+  return { netFn: netFnLun >> 2, command, data: message.subarray(6, -1) }
 }
 
 const invalidCommand = 0xc1

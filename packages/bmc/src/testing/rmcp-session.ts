@@ -39,22 +39,20 @@ export function packet(type: number, session: number, sequence: number, content:
 export class RmcpSession {
   readonly id = randomBytes(4).readUInt32LE()
   readonly suite: SuiteNumber
-  readonly #console: Buffer
+  /** Number of the session on the other side, 4 bytes. */
+  readonly console: Buffer
   readonly #bmcRandom = randomBytes(16)
   readonly #guid = Buffer.alloc(16, 0xb1)
   readonly #password: string
+  readonly #bmcKey: string
   #rakp1 = Buffer.alloc(0)
   #sequence = 0
 
-  /** @param console The session number of the other side, 4 bytes. */
-  constructor(suite: SuiteNumber, console: Buffer, password: string) {
+  constructor(suite: SuiteNumber, console: Buffer, password: string, bmcKey = password) {
     this.suite = suite
-    this.#console = Buffer.from(console)
+    this.console = Buffer.from(console)
     this.#password = password
-  }
-
-  get consoleId(): number {
-    return this.#console.readUInt32LE()
+    this.#bmcKey = bmcKey
   }
 
   /** Section 13.21. */
@@ -63,7 +61,7 @@ export class RmcpSession {
     const random = rakp1.subarray(8, 24)
     const role = rakp1.subarray(24, 25)
     const proof = this.#hmac(this.#password, [
-      this.#console,
+      this.console,
       this.#own(),
       random,
       this.#bmcRandom,
@@ -74,7 +72,7 @@ export class RmcpSession {
     return Buffer.concat([
       rakp1.subarray(0, 1),
       Buffer.alloc(3),
-      this.#console,
+      this.console,
       this.#bmcRandom,
       this.#guid,
       proof,
@@ -84,7 +82,7 @@ export class RmcpSession {
   /** Section 13.23. */
   rakp4(rakp3: Buffer): Buffer {
     const proof = this.#hmac(this.#sik(), [this.#rakp1.subarray(8, 24), this.#own(), this.#guid])
-    return Buffer.concat([rakp3.subarray(0, 1), Buffer.alloc(3), this.#console, this.#cut(proof)])
+    return Buffer.concat([rakp3.subarray(0, 1), Buffer.alloc(3), this.console, this.#cut(proof)])
   }
 
   /** The IPMI message in a packet of this session. */
@@ -98,7 +96,7 @@ export class RmcpSession {
 
   seal(message: Buffer): Buffer {
     this.#sequence++
-    if (this.suite === 0) return packet(payload.ipmi, this.consoleId, this.#sequence, message)
+    if (this.suite === 0) return packet(payload.ipmi, this.console.readUInt32LE(), this.#sequence, message)
     const padding = (15 - (message.length % 16) + 16) % 16
     const padded = Buffer.concat([
       message,
@@ -109,7 +107,12 @@ export class RmcpSession {
     const cipher = createCipheriv('aes-128-cbc', this.#key(2).subarray(0, 16), iv)
     cipher.setAutoPadding(false)
     const content = Buffer.concat([iv, cipher.update(padded), cipher.final()])
-    const bare = packet(payload.ipmi | ENCRYPTED | AUTHENTICATED, this.consoleId, this.#sequence, content)
+    const bare = packet(
+      payload.ipmi | ENCRYPTED | AUTHENTICATED,
+      this.console.readUInt32LE(),
+      this.#sequence,
+      content,
+    )
     return this.#signed(bare)
   }
 
@@ -134,7 +137,7 @@ export class RmcpSession {
   /** Session integrity key. */
   #sik(): Buffer {
     const role = this.#rakp1.subarray(24, 25)
-    return this.#hmac(this.#password, [this.#rakp1.subarray(8, 24), this.#bmcRandom, role, this.#name()])
+    return this.#hmac(this.#bmcKey, [this.#rakp1.subarray(8, 24), this.#bmcRandom, role, this.#name()])
   }
 
   /** Section 13.32: K1 is for integrity, K2 for encryption. */

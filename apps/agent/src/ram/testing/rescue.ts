@@ -15,6 +15,8 @@ const motd = join(directory, 'motd')
 writeFileSync(motd, '')
 execFileSync('mount', ['--bind', motd, '/etc/motd'])
 execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/root'])
+// The name of the host is the whole machine's too.
+execFileSync('mount', ['--bind', '/dev/null', '/proc/sys/kernel/hostname'])
 execFileSync('ip', ['link', 'set', 'lo', 'up'])
 
 const ending = new AbortController()
@@ -23,7 +25,13 @@ process.stdin.resume().on('end', () => {
   process.exit()
 })
 try {
-  const server = await ramServer({ name: 'ns1.example.test', directory, log, signal: ending.signal })
+  const server = await ramServer({
+    name: 'ns1.example.test',
+    sysfs: '/sys',
+    directory,
+    log,
+    signal: ending.signal,
+  })
   const order = {
     kind: 'rescue',
     deploymentId: 'd-1',

@@ -1,47 +1,9 @@
-import { errorAnswer, type Json, ok, noContent } from '../exchange.ts'
+import { errorAnswer, type Json, noContent } from '../exchange.ts'
 import { type Fault, type FaultContext } from '../fault.ts'
+import { readOnly } from './boot-settings.ts'
 import { both, bootIn, isAction, isPatchOf, onBoot, onGet, onSystem } from './change.ts'
 
-const readOnly = (name: string) =>
-  errorAnswer(400, 'Base.1.18.PropertyNotWritable', `The property ${name} is a read only property.`)
-
 const isOn = (body: unknown) => (body as Json | undefined)?.['ResetType'] === 'On'
-
-/** Keeps the override in a settings object, of which `shows` says what it holds; what it holds cannot be written elsewhere. */
-const inSettings =
-  (name: string, shows: readonly string[]): Fault =>
-  (context) => {
-    const { system } = context.paths
-    const path = `${system}/${name}`
-    const link = onSystem((resource) => {
-      resource['@Redfish.Settings'] = {
-        '@odata.type': '#Settings.v1_3_0.Settings',
-        SettingsObject: { '@odata.id': path },
-      }
-      const boot = resource['Boot'] as Json
-      for (const each of shows) delete boot[`${each}@Redfish.AllowableValues`]
-    })(context)
-    return async (exchange, next) => {
-      if (exchange.path !== path) {
-        const there = Object.keys(bootIn(exchange)).find((each) => shows.includes(each))
-        const refused = isPatchOf(exchange, system) && there !== undefined
-        return refused ? readOnly(there) : await link(exchange, next)
-      }
-      const answer = await next({ ...exchange, path: system })
-      if (exchange.method !== 'GET') return answer
-      const boot = Object.entries((answer.body as Json)['Boot'] as Json)
-      const held = boot.filter(([each]) => shows.includes(each.replace('@Redfish.AllowableValues', '')))
-      const rest = { '@odata.id': path, Id: name, Name: 'Pending settings' }
-      return ok({ ...rest, Boot: { BootOrder: ['Boot0000'], ...Object.fromEntries(held) } }, answer.headers)
-    }
-  }
-
-const overrides = [
-  'BootSourceOverrideEnabled',
-  'BootSourceOverrideTarget',
-  'BootSourceOverrideMode',
-  'HttpBootUri',
-]
 
 /** Refuses or changes what is written to the override. */
 const onWrite =
@@ -55,7 +17,8 @@ const onWrite =
       : await next({ ...exchange, body: { Boot: changed } })
   }
 
-const isWhole = (boot: Json) => overrides.slice(0, 3).every((each) => each in boot)
+const isWhole = (boot: Json) =>
+  ['Enabled', 'Target', 'Mode'].every((each) => `BootSourceOverride${each}` in boot)
 const partial = () => errorAnswer(400, 'Base.1.18.GeneralError', 'The request is not complete.')
 
 const modeReadOnly = onWrite((boot) =>
@@ -64,27 +27,6 @@ const modeReadOnly = onWrite((boot) =>
 
 /** Boot overrides as vendors have them. */
 export const bootFaults = {
-  /** iDRAC 10, Nokia: the system's copy is read-only. */
-  'boot-in-settings': inSettings('Settings', overrides),
-  /** Some Dell: only the mode. */
-  'boot-mode-in-settings': inSettings('Settings', ['BootSourceOverrideMode']),
-  /** Lenovo SE450: the settings object holds the boot order and no override. */
-  'boot-order-in-settings': inSettings('Pending', []),
-  /** AMI: refuses the system, and names the settings only in the refusal. */
-  'boot-in-future-state':
-    ({ paths }) =>
-    async (exchange, next) => {
-      const path = `${paths.system}/SD`
-      if (exchange.path === path) {
-        const withMatch = exchange.method === 'GET' || exchange.headers['if-match'] !== undefined
-        return withMatch
-          ? await next({ ...exchange, path: paths.system })
-          : errorAnswer(428, 'Ami.1.0.PreconditionHeaderMissing', 'If-Match is required.')
-      }
-      return isPatchOf(exchange, paths.system)
-        ? errorAnswer(400, 'Ami.1.0.OperationSupportedInFutureStateURI', 'Use the future state URI.')
-        : await next(exchange)
-    },
   /** iLO 5. */
   'mode-read-only': modeReadOnly,
   /** AMI, ASRockRack: a part of the override is refused. */
@@ -170,6 +112,10 @@ export const bootFaults = {
   },
   'targets-not-listed': onBoot((boot) => {
     delete boot['BootSourceOverrideTarget@Redfish.AllowableValues']
+  }),
+  /** sushy-tools: an address that is not set is the word None. */
+  'http-uri-is-a-word': onBoot((boot) => {
+    boot['HttpBootUri'] ??= 'None'
   }),
   /** No virtual CD among the targets. */
   'no-cd-target': onBoot((boot) => {

@@ -75,6 +75,10 @@ export const slotFaults = {
   'first-slot-not-allowed': slotBefore({}, () => refusal(405, 'Not allowed.')),
   /** OpenBMC's websocket slots. */
   'first-slot-without-action': slotBefore({ Actions: {} }, () => refusal(405, 'Not allowed.')),
+  /** Somebody shows a medium from a console in a browser. */
+  'first-slot-of-a-viewer': slotBefore({ Inserted: true, ConnectedVia: 'Applet' }, () =>
+    refusal(400, 'The device is in use by the console.'),
+  ),
   'first-slot-is-a-floppy': slotBefore({ MediaTypes: ['Floppy', 'USBStick'] }, () =>
     refusal(400, 'No CDs here.'),
   ),
