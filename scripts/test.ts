@@ -41,8 +41,6 @@ const tools = {
   'qemu-system-x86_64': 'qemu-system-x86',
   '/usr/share/OVMF/OVMF_CODE_4M.fd': 'ovmf',
   '/usr/lib/x86_64-linux-gnu/qemu/block-curl.so': 'qemu-block-extra',
-  ipmi_sim: 'openipmi',
-  ipmitool: 'ipmitool',
   dnsmasq: 'dnsmasq-base',
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',

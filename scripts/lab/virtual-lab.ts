@@ -79,6 +79,11 @@ export class VirtualLab {
     return servers.map(({ plan }) => new VirtualServer(this, plan))
   }
 
+  /** Runs an operator's command on its control plane. @throws {Error} when it fails. */
+  async operator(...args: string[]): Promise<string> {
+    return (await command(byoi, [...args, '--data', this.data])).toString()
+  }
+
   async status(name: string): Promise<ServerStatus> {
     const found = (await readStatus(this.folder)).servers.find(({ plan }) => plan.name === name)
     if (found === undefined) throw new Error(`the lab has no server ${name}`)
@@ -154,6 +159,18 @@ export class VirtualServer {
         `${this.name} did not say ${pattern} within ${ms / 1000} s; its last words:\n${text.slice(-2000)}`,
       )
     }
+  }
+
+  /** Asks its BMC by ipmitool, behind the control plane's back. */
+  async ipmi(...args: string[]): Promise<string> {
+    const file = join(this.plan.folder, 'server.json')
+    const { bmc, ports } = JSON.parse(await readFile(file, 'utf8')) as {
+      bmc: { user: string; password: string }
+      ports: { ipmi: number }
+    }
+    const to = ['-I', 'lanplus', '-C', '3', '-H', '127.0.0.1', '-p', String(ports.ipmi), '-U', bmc.user, '-E']
+    const env = { ...process.env, IPMITOOL_PASSWORD: bmc.password }
+    return (await command('ipmitool', [...to, ...args], { env })).toString()
   }
 
   /** Cuts its power: QEMU is killed, and nothing is asked. True when it was on. */
