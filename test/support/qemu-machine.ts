@@ -137,12 +137,14 @@ function firmwareOptions(firmware: QemuFirmware, folder: string): string[][] {
 const diskThatSpeaks = bootSector('DISK BOOTED\r\n')
 
 function bootSector(text: string): Buffer {
-  const code = Buffer.from([
-    ...[0x31, 0xc0, 0x8e, 0xd8], // xor ax, ax; mov ds, ax
-    ...[0xbe, 0x12, 0x7c], // mov si, 0x7c12
-    ...[0xba, 0xf8, 0x03], // mov dx, 0x3f8
-    ...[0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8], // lodsb; test al, al; jz +3; out dx, al; jmp -8
-  ])
+  const code = Buffer.from(
+    [
+      [0x31, 0xc0, 0x8e, 0xd8], // xor ax, ax; mov ds, ax
+      [0xbe, 0x12, 0x7c], // mov si, 0x7c12
+      [0xba, 0xf8, 0x03], // mov dx, 0x3f8
+      [0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8], // lodsb; test al, al; jz +3; out dx, al; jmp -8
+    ].flat(),
+  )
   const sector = Buffer.alloc(512)
   code.copy(sector)
   sector.write(`${text}\0`, 0x12)
