@@ -327,7 +327,11 @@ export interface Serial {
   follow(serverId: number, after: number | null, signal: AbortSignal): AsyncIterable<SerialEvent>
   /** What types on a console; dropped where it is not open. */
   typist(server: Pick<Server, 'serverId' | 'serviceName'>, by: Caller): (input: Uint8Array) => Promise<void>
-  issueTicket(serverId: number, credentialId: number, readonly: boolean): Promise<SerialTicket>
+  issueTicket(
+    server: Pick<Server, 'serverId' | 'serviceName'>,
+    by: Caller,
+    readonly: boolean,
+  ): Promise<SerialTicket>
   /** A ticket is taken once. null: there is none such, or its time is over. */
   takeTicket(ticket: string): Promise<{ serviceName: string; credentialId: number; readonly: boolean } | null>
 }

@@ -29,6 +29,7 @@ export async function serveSerial(options: SerialSocket): Promise<void> {
   socket.on('error', () => socket.terminate())
   const close = (code: number, reason: string) => closeSoon(socket, code, reason, gone)
   const stop = () => close(serialClose.goingAway, 'The control plane stops.')
+  if (closing.aborted) stop()
   closing.addEventListener('abort', stop, { once: true })
   const alive = watchLife(options, gone.signal, close)
   takeInput(socket, type, close)

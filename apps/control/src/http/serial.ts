@@ -90,10 +90,10 @@ export function serialRoutes(
     '/byoi/server/:serviceName/serial/ticket',
     { config: { changesNothing: true } },
     async (request): Promise<SerialTicket> => {
-      const { consumer, body } = identityOf(request)
+      const { caller, body } = identityOf(request)
       const server = await serverWithConsole(ports, request)
       const { readonly = false } = checkShape(SerialTicketBody, body ?? {}, 'POST/ticket')
-      return await serial.issueTicket(server.serverId, consumer.credentialId, readonly)
+      return await serial.issueTicket(server, caller, readonly)
     },
   )
 

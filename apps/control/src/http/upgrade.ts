@@ -1,4 +1,5 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
+import { type Socket } from 'node:net'
 import { type Duplex } from 'node:stream'
 import { serialProtocol } from '@byoi/contract'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -39,8 +40,9 @@ export function routeUpgrades(app: FastifyInstance): Upgrades {
     socket.on('error', fail)
     const response = new ServerResponse(message)
     response.shouldKeepAlive = false
-    response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
-    response.once('finish', () => socket.end())
+    response.assignSocket(socket as Socket)
+    // Node itself looks after the socket no more: who is refused must not keep it.
+    response.once('finish', () => (socket as Socket).destroySoon())
     asked.set(message, { socket, head, response })
     app.routing(message, response)
   })
@@ -53,7 +55,7 @@ export function routeUpgrades(app: FastifyInstance): Upgrades {
       reply.hijack()
       // For the log: what is answered goes past it.
       response.statusCode = 101
-      response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
+      response.detachSocket(socket as Socket)
       server.handleUpgrade(request.raw, socket, head, use)
     },
   }

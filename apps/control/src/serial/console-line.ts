@@ -76,7 +76,7 @@ export class ConsoleLine {
       pauseMs = performance.now() - begun >= settledMs ? firstPauseMs : pauseMs
       const wait = fault === 'authentication' || fault === 'identity' ? refusedPauseMs : pauseMs
       pauseMs = Math.min(longestPauseMs, pauseMs * 2)
-      await this.#pause(wait)
+      await this.#pause(wait).catch((error: unknown) => this.#unexpected(error))
     }
   }
 

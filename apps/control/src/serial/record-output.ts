@@ -81,12 +81,21 @@ export async function trimRecording(locked: Db, recorded: Recorded): Promise<voi
       and position >= ${cut.from} and position + length(data) <= ${cut.to}`.execute(locked)
 }
 
+/** Of which one statement drops no more, so that none takes long. */
+const prunedAtOnce = 100
+
 /** Recordings that nothing was added to for so long are dropped. */
 export async function pruneRecordings(
   db: Db,
   { consoleKeepMs }: Pick<WorkflowSettings, 'consoleKeepMs'>,
 ): Promise<void> {
-  await sql`
-    delete from serial_recording
-    where written_at < now() - ${consoleKeepMs} * interval '1 millisecond'`.execute(db)
+  for (;;) {
+    const { numAffectedRows } = await sql`
+      delete from serial_recording where id in (
+        select id from serial_recording
+        where written_at < now() - ${consoleKeepMs} * interval '1 millisecond'
+        limit ${prunedAtOnce}
+      )`.execute(db)
+    if (Number(numAffectedRows ?? 0) < prunedAtOnce) return
+  }
 }

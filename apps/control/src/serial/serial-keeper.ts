@@ -5,6 +5,8 @@ import { type Db } from '../store/database.ts'
 import { type Notices } from '../store/notices.ts'
 import { ConsoleLine } from './console-line.ts'
 import { clearState } from './console-state.ts'
+import { hasConsole } from './has-console.ts'
+import { Nudges } from './nudges.ts'
 import { pruneRecordings } from './record-output.ts'
 import { forgetGone, wantedServers } from './wanted.ts'
 
@@ -36,7 +38,9 @@ export function startSerialKeeper(context: WorkflowContext, notices: Notices): (
           .connection()
           .execute(async (locked) => await new SerialKeeper(context, notices, locked).keep(stopping.signal))
       } catch (error) {
-        context.logger.warn({ err: error }, 'the serial consoles were lost and are opened again')
+        // No more of it: drivers hang the values of a failed query onto their errors.
+        const { name, code } = error as { name?: unknown; code?: unknown }
+        context.logger.warn({ name, code }, 'the serial consoles were lost and are opened again')
       }
       await sleep(sweepMs, undefined, { signal: stopping.signal }).catch(() => undefined)
     }
@@ -100,10 +104,17 @@ class SerialKeeper {
       if (await this.#hasConsole(id)) this.#hold(id)
       else await this.#unlock(id)
     }
-    if (performance.now() - this.#prunedAt < pruneEveryMs) return
-    this.#prunedAt = performance.now()
-    await pruneRecordings(this.#context.db, this.#context.settings)
+    if (now - this.#prunedAt < pruneEveryMs) return
+    this.#prunedAt = now
+    // Not waited for: the connection that holds the locks must not fall silent meanwhile.
+    this.#prune().catch((error: unknown) =>
+      this.#context.logger.warn({ err: error }, 'old recordings of consoles could not be dropped'),
+    )
+  }
+
+  async #prune(): Promise<void> {
     await forgetGone(this.#context.db)
+    await pruneRecordings(this.#context.db, this.#context.settings)
   }
 
   #hold(id: number): void {
@@ -166,38 +177,5 @@ class SerialKeeper {
       set_config('synchronous_commit', 'on', false)`
       .execute(this.#locked)
       .catch(() => undefined)
-  }
-}
-
-/** Throws what `openBmc` throws. */
-export async function hasConsole(
-  { openBmc }: WorkflowContext,
-  row: Parameters<WorkflowContext['openBmc']>[0],
-): Promise<boolean> {
-  const bmc = openBmc(row)
-  try {
-    return bmc.console !== null
-  } finally {
-    await bmc.close()
-  }
-}
-
-/** Waiting that is cut short when something has happened, also just before it began. */
-class Nudges {
-  #pending = false
-  #wake: () => void = () => undefined
-
-  nudge(): void {
-    this.#pending = true
-    this.#wake()
-  }
-
-  async next(ms: number, signal: AbortSignal): Promise<void> {
-    const over = new AbortController()
-    this.#wake = () => over.abort()
-    if (!this.#pending) {
-      await sleep(ms, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => undefined)
-    }
-    this.#pending = false
   }
 }

@@ -2,14 +2,15 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { serialTailBytes } from '@byoi/contract'
 import { sql } from 'kysely'
 import { type WorkflowContext } from '../deployments/workflow-context.ts'
-import { type Caller, type Serial, type SerialEvent } from '../http/ports.ts'
+import { type Caller, type Serial, type SerialEvent, type Server } from '../http/ports.ts'
 import { appendAudit, callerName } from '../store/audit.ts'
 import { answering, type Db } from '../store/database.ts'
 import { type Notices } from '../store/notices.ts'
 import { readState } from './console-state.ts'
+import { hasConsole } from './has-console.ts'
 import { findEnd, readAfter, readRecording, readTail, type ShownRow } from './read-output.ts'
 import { outputChannel } from './record-output.ts'
-import { hasConsole, inputChannel, viewerChannel } from './serial-keeper.ts'
+import { inputChannel, viewerChannel } from './serial-keeper.ts'
 import { viewerHeartbeatMs } from './wanted.ts'
 
 const ticketMs = 30_000
@@ -32,21 +33,7 @@ export function serialPort(context: WorkflowContext, notices: Notices): Serial {
     recording: (deploymentId, from) => answering(() => readRecording(db, deploymentId, from)),
     follow: (serverId, after, signal) => follow(db, notices, serverId, after, signal),
     typist: (server, by) => typist(db, server, by),
-    issueTicket: (serverId, credentialId, readonly) =>
-      answering(async () => {
-        const ticket = randomBytes(32).toString('base64url')
-        await db
-          .insertInto('serial_ticket')
-          .values({
-            hash: hashOf(ticket),
-            server_id: serverId,
-            credential_id: credentialId,
-            readonly,
-            expires_at: sql`clock_timestamp() + ${ticketMs} * interval '1 millisecond'`,
-          })
-          .execute()
-        return { ticket, expiresIn: ticketMs / 1000 }
-      }),
+    issueTicket: (server, by, readonly) => answering(() => issueTicket(db, server, by, readonly)),
     takeTicket: (ticket) =>
       answering(async () => {
         const row = await db
@@ -60,6 +47,31 @@ export function serialPort(context: WorkflowContext, notices: Notices): Serial {
         return row ?? null
       }),
   }
+}
+
+type Named = Pick<Server, 'serverId' | 'serviceName'>
+
+async function issueTicket(db: Db, { serverId, serviceName }: Named, by: Caller, readonly: boolean) {
+  const ticket = randomBytes(32).toString('base64url')
+  await db.transaction().execute(async (trx) => {
+    await trx
+      .insertInto('serial_ticket')
+      .values({
+        hash: hashOf(ticket),
+        server_id: serverId,
+        credential_id: by.credentialId,
+        readonly,
+        expires_at: sql`clock_timestamp() + ${ticketMs} * interval '1 millisecond'`,
+      })
+      .execute()
+    await appendAudit(trx, {
+      actor: callerName(by),
+      action: 'console.ticket',
+      serviceName,
+      detail: { readonly },
+    })
+  })
+  return { ticket, expiresIn: ticketMs / 1000 }
 }
 
 const hashOf = (ticket: string): string => createHash('sha256').update(ticket).digest('hex')
@@ -143,11 +155,7 @@ async function enter(db: Db, serverId: number): Promise<() => Promise<void>> {
 }
 
 /** Types on a console: whoever holds it hears it, and nothing is kept. The first time it is audited who did. */
-function typist(
-  db: Db,
-  { serverId, serviceName }: { serverId: number; serviceName: string },
-  by: Caller,
-): (input: Uint8Array) => Promise<void> {
+function typist(db: Db, { serverId, serviceName }: Named, by: Caller): (input: Uint8Array) => Promise<void> {
   let audited = false
   return async (input) => {
     if (!audited) {
