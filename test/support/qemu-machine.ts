@@ -99,39 +99,37 @@ export class QemuMachine implements Machine {
     const { firmware, mac, tap, folder } = this.#options
     const secure = firmware === 'uefi-http'
     const rom = firmware === 'uefi-pxe' || secure ? ',romfile=' : ''
-    return [
-      ...[
-        '-machine',
-        secure ? 'q35,smm=on,graphics=off' : 'q35,graphics=off',
-        '-accel',
-        'tcg',
-        '-cpu',
-        'Nehalem',
-      ],
-      ...['-m', '1536', '-display', 'none', '-no-reboot', '-serial', `file:${this.#serial}`],
-      ...firmwareArguments(firmware, folder),
-      ...['-netdev', `tap,id=n0,ifname=${tap},script=no,downscript=no`],
-      ...['-device', `virtio-net-pci,netdev=n0,mac=${mac},bootindex=1${rom}`],
-      ...['-drive', `file=${join(folder, 'disk.img')},if=none,id=d0,format=raw`],
-      ...['-device', 'virtio-blk-pci,drive=d0,serial=NETBOOT0,bootindex=2'],
+    const options = [
+      ['machine', secure ? 'q35,smm=on,graphics=off' : 'q35,graphics=off'],
+      ['accel', 'tcg'],
+      ['cpu', 'Nehalem'],
+      ['m', '1536'],
+      ['display', 'none'],
+      ['serial', `file:${this.#serial}`],
+      ...firmwareOptions(firmware, folder),
+      ['netdev', `tap,id=n0,ifname=${tap},script=no,downscript=no`],
+      ['device', `virtio-net-pci,netdev=n0,mac=${mac},bootindex=1${rom}`],
+      ['drive', `file=${join(folder, 'disk.img')},if=none,id=d0,format=raw`],
+      ['device', 'virtio-blk-pci,drive=d0,serial=NETBOOT0,bootindex=2'],
     ]
+    return ['-no-reboot', ...options.flatMap(([name, value]) => [`-${name}`, value ?? ''])]
   }
 }
 
-function firmwareArguments(firmware: QemuFirmware, folder: string): string[] {
+function firmwareOptions(firmware: QemuFirmware, folder: string): string[][] {
   if (firmware === 'bios') return []
   const secure = firmware === 'uefi-http'
   const code = join(ovmf, secure ? 'OVMF_CODE_4M.secboot.fd' : 'OVMF_CODE_4M.fd')
+  const flash = [
+    ['drive', `if=pflash,format=raw,unit=0,readonly=on,file=${code}`],
+    ['drive', `if=pflash,format=raw,unit=1,file=${join(folder, 'vars.fd')}`],
+  ]
+  if (!secure) return flash
   return [
-    ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${code}`],
-    ...['-drive', `if=pflash,format=raw,unit=1,file=${join(folder, 'vars.fd')}`],
-    ...(secure
-      ? [
-          ...['-global', 'driver=cfi.pflash01,property=secure,value=on'],
-          ...['-fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=n'],
-          ...['-fw_cfg', 'name=opt/org.tianocore/IPv6PXESupport,string=n'],
-        ]
-      : []),
+    ...flash,
+    ['global', 'driver=cfi.pflash01,property=secure,value=on'],
+    ['fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=n'],
+    ['fw_cfg', 'name=opt/org.tianocore/IPv6PXESupport,string=n'],
   ]
 }
 
@@ -139,12 +137,14 @@ function firmwareArguments(firmware: QemuFirmware, folder: string): string[] {
 const diskThatSpeaks = bootSector('DISK BOOTED\r\n')
 
 function bootSector(text: string): Buffer {
-  const code = Buffer.from([
-    ...[0x31, 0xc0, 0x8e, 0xd8], // xor ax, ax; mov ds, ax
-    ...[0xbe, 0x12, 0x7c], // mov si, 0x7c12
-    ...[0xba, 0xf8, 0x03], // mov dx, 0x3f8
-    ...[0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8], // lodsb; test al, al; jz +3; out dx, al; jmp -8
-  ])
+  const code = Buffer.from(
+    [
+      [0x31, 0xc0, 0x8e, 0xd8], // xor ax, ax; mov ds, ax
+      [0xbe, 0x12, 0x7c], // mov si, 0x7c12
+      [0xba, 0xf8, 0x03], // mov dx, 0x3f8
+      [0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8], // lodsb; test al, al; jz +3; out dx, al; jmp -8
+    ].flat(),
+  )
   const sector = Buffer.alloc(512)
   code.copy(sector)
   sector.write(`${text}\0`, 0x12)

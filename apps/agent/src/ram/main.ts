@@ -3,7 +3,7 @@
  * whatever the reason, init turns the server off, and the control plane decides what comes next.
  */
 import { rm } from 'node:fs/promises'
-import type { BootMedium } from '@byoi/contract'
+import { type BootMedium, bootMediumPath } from '@byoi/contract'
 import { deployImage } from '@byoi/imaging'
 import { agentPatienceMs, runAgent } from '../agent.ts'
 import { readBootMedium } from '../boot-medium.ts'
@@ -14,8 +14,6 @@ import type { Link } from './link.ts'
 import { bringUpNetwork } from './network.ts'
 import { ramServer } from './ram-server.ts'
 
-/** The control plane puts it there, as the last archive of the ramdisk. */
-const mediumPath = '/etc/byoi/medium.json'
 /** RAM that nothing outlives. */
 const directory = '/run/byoi'
 
@@ -47,9 +45,9 @@ async function live(medium: BootMedium): Promise<void> {
 /** null where there is none; the log says why. */
 async function takeMedium(): Promise<BootMedium | null> {
   try {
-    const medium = await readBootMedium(mediumPath)
+    const medium = await readBootMedium(bootMediumPath)
     // Who logs in to the rescue system later need not find the secret.
-    await rm(mediumPath)
+    await rm(bootMediumPath)
     return medium
   } catch (error) {
     log(`Failed: ${sentenceOf(error)}`)

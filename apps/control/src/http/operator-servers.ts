@@ -60,7 +60,8 @@ function changeRoutes(api: FastifyInstance, { servers }: Ports): void {
   })
 }
 
-function lookRoutes(api: FastifyInstance, { servers, deployments, netboot }: Ports): void {
+function lookRoutes(api: FastifyInstance, ports: Ports): void {
+  const { servers, deployments } = ports
   api.get('/byoi/server', { config }, async (): Promise<ServerAnswer[]> => servers.listAll())
 
   api.get<ByName>('/byoi/server/:serviceName', { config }, async (request): Promise<ServerAnswer> => {
@@ -89,7 +90,7 @@ function lookRoutes(api: FastifyInstance, { servers, deployments, netboot }: Por
   )
 
   api.get('/byoi/netboot', { config }, async (): Promise<NetbootAnswer> => {
-    const found = netboot()
+    const found = ports.netboot()
     if (found === null) throw noProvisioning()
     return found
   })

@@ -11,7 +11,7 @@ const ports = ['netX', ...Array.from({ length: 8 }, (_, port) => `net${port}`)]
  * takes what stands before a colon for the scheme of a URL.
  */
 export const askScript = `#!ipxe
-chain --autofree boot.ipxe?${ports.map((port) => `mac=\${${port}/mac:hexhyp}`).join('&')} || echo byoi: the control plane did not answer
+chain --autofree --replace boot.ipxe?${ports.map((port) => `mac=\${${port}/mac:hexhyp}`).join('&')} || echo byoi: the control plane did not answer
 exit 1
 `
 

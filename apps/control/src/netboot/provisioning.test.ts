@@ -56,7 +56,7 @@ describe('a server that boots from the network', { concurrency: 4 }, () => {
     const first = (await listener.ask('/netboot/boot.ipxe')).body.toString()
     assert.match(
       first,
-      /^#!ipxe\nchain --autofree boot\.ipxe\?mac=\$\{netX\/mac:hexhyp\}&mac=\$\{net0\/mac:hexhyp\}/,
+      /^#!ipxe\nchain --autofree --replace boot\.ipxe\?mac=\$\{netX\/mac:hexhyp\}&mac=\$\{net0\/mac:hexhyp\}/,
     )
     const script = await scriptOf('mac=', 'mac=52-54-00-00-00-99', `mac=${server.mac.toUpperCase()}`)
     assert.match(script, /^kernel .* initrd=initrd initrd=medium console=tty0 console=ttyS1,9600 /m)

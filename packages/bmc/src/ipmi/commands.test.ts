@@ -141,6 +141,19 @@ describe('Tries', () => {
     )
   })
 
+  test('a command that is refused because it is so already has succeeded, also when what is shown lags behind', async () => {
+    const clock = new FakeClock()
+    const { options } = scripted([], { clock })
+    const sent: string[] = []
+    const run: RunIpmitool = async ([, , verb = '']) => {
+      if (verb !== 'status') sent.push(verb)
+      if (verb !== 'status') return fails('has a code of its own for the command')
+      return succeeds(`Chassis Power is ${clock.now() < 4000 ? 'on' : 'off'}\n`)
+    }
+    await new IpmiBmc(options, run).setPower('off', signal)
+    assert.deepEqual(sent, ['off'])
+  })
+
   test('a server in its self-test, which refuses to be turned off, is asked again for a minute', async () => {
     const clock = new FakeClock()
     const { options } = scripted([], { clock })
@@ -152,6 +165,18 @@ describe('Tries', () => {
           : fails('cannot in this state')
     await new IpmiBmc(options, run).setPower('off', signal)
     assert.ok(clock.now() >= 30_000 && clock.now() < 60_000)
+  })
+
+  test('a call ends within 150 s, also when each part of it takes its time', async () => {
+    const clock = new FakeClock()
+    const { options } = scripted([], { clock, commandIntervalMs: 5000 })
+    const run: RunIpmitool = async ([, , verb]) => {
+      await clock.sleep(300, signal)
+      if (clock.now() < 55_000) return fails('is busy')
+      return succeeds(verb === 'status' ? 'Chassis Power is off\n' : 'Chassis Power Control: Up/On\n')
+    }
+    await assert.rejects(new IpmiBmc(options, run).setPower('on', signal), { fault: 'not-done' })
+    assert.ok(clock.now() > 130_000 && clock.now() <= 150_000, String(clock.now()))
   })
 
   test('an abort during a pause ends the call with its reason', async () => {
@@ -194,6 +219,18 @@ describe('The boot device', () => {
       assert.deepEqual(sent, ['info', '3', '5', 'get'])
     })
   }
+
+  test('is read until a BMC that shows the old one for a minute shows the new one', async () => {
+    const clock = new FakeClock()
+    const { options } = scripted([], { clock })
+    const run: RunIpmitool = async ([kind]) => {
+      if (kind === 'mc') return succeeds('Manufacturer ID           : 674\n')
+      const hex = clock.now() < 60_000 ? 'a008000000' : 'a004000000'
+      return succeeds(kind === 'raw' ? '\n' : `Boot parameter data: ${hex}\n`)
+    }
+    await new IpmiBmc(options, run).setBootDevice('network', signal)
+    assert.ok(clock.now() >= 60_000)
+  })
 
   test('an account that may not write it is told so', async () => {
     const { bmc } = scripted([succeeds('Manufacturer ID : 674\n'), 'forbids it to the account'])

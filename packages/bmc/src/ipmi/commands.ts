@@ -11,6 +11,8 @@ export const pauseMs = 5000
 /** ipmitool gives up on a BMC that never answers after 36 s; one that falls silent later is not waited for longer. */
 const runMs = 40_000
 const leastRunMs = 1000
+/** Whoever is willing says so soon. */
+const probeMs = 10_000
 
 /** What a call of the driver is bounded by. */
 export interface Call {
@@ -80,9 +82,9 @@ export class IpmiCommands {
     }
   }
 
-  /** Whether the BMC carries out a command in a session that should not be given. Tried once. */
-  async accepts(command: readonly string[], session: SessionWish, call: Call): Promise<boolean> {
-    const run = await this.turn(call.signal, () => this.#runFor(command, session, call))
+  /** Whether the BMC carries out a command in a session that it should not give. Tried once. */
+  async accepts(command: readonly string[], session: SessionWish, signal: AbortSignal): Promise<boolean> {
+    const run = await this.turn(signal, () => this.#run(command, session, probeMs, signal))
     return run.status === 0
   }
 

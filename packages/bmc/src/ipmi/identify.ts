@@ -19,7 +19,7 @@ export async function identify(commands: IpmiCommands, call: Call): Promise<BmcI
     firmware: field('Firmware Revision'),
     // It stands in the FRU, which is not read: ipmitool's parser of it was a way into the program (CVE-2020-5208).
     serial: null,
-    weaknesses: [...(await weakLogins(commands, call)), ...(await suiteZero(commands, call))],
+    weaknesses: [...(await weakLogins(commands, call)), ...(await suiteZero(commands, call.signal))],
   }
 }
 
@@ -59,10 +59,10 @@ async function weakLogins(commands: IpmiCommands, call: Call): Promise<string[]>
 }
 
 /** Cipher suite 0 has no authentication: where it is allowed, any password is the right one. */
-async function suiteZero(commands: IpmiCommands, call: Call): Promise<string[]> {
+async function suiteZero(commands: IpmiCommands, signal: AbortSignal): Promise<string[]> {
   const password = randomBytes(12).toString('base64url')
   const session = { cipherSuite: 0, privilege: 'ADMINISTRATOR', password } as const
-  if (!(await commands.accepts(about, session, call))) return []
+  if (!(await commands.accepts(about, session, signal))) return []
   return [
     'The BMC takes any password by IPMI cipher suite 0. Disable cipher suite 0 on its LAN channel, or IPMI over LAN altogether.',
   ]

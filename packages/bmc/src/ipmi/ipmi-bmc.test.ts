@@ -4,8 +4,10 @@ import { describe, type TestContext, test } from 'node:test'
 import { BmcError, type BmcFault } from '../bmc.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { HonestChassis, startIpmiSim } from '../testing/ipmi-sim.ts'
+import { RmcpBmc, type RmcpBmcOptions } from '../testing/rmcp-bmc.ts'
 import { UdpProxy } from '../testing/udp-proxy.ts'
 import { IpmiBmc } from './ipmi-bmc.ts'
+import { type IpmiOptions } from './ipmi-options.ts'
 
 const tools = ['/usr/bin/ipmitool', '/usr/bin/ipmi_sim', '/usr/bin/curl']
 const absent = tools.filter((each) => !existsSync(each))
@@ -177,5 +179,62 @@ describe('IPMI with ipmitool and ipmi_sim', { skip }, () => {
       return null
     }
     await assert.rejects(bmc.readPower(abort.signal), { message: 'enough' })
+  })
+})
+
+const withTool = existsSync('/usr/bin/ipmitool') ? false : 'needs ipmitool'
+
+describe('IPMI with ipmitool and a BMC with cipher suite 17 that shows boot flags whole', {
+  skip: withTool,
+}, () => {
+  async function talking(t: TestContext, bmc: Partial<RmcpBmcOptions>, options: Partial<IpmiOptions> = {}) {
+    const account = { user: 'admin', password: 'secret' }
+    const far = new RmcpBmc({ ...account, suites: [17], manufacturer: 674, ...bmc })
+    const port = await far.listen()
+    t.after(() => far.close())
+    const near = { host: '127.0.0.1', port, ...account, firmware: 'uefi', cipherSuite: null } as const
+    return { far, bmc: new IpmiBmc({ ...near, commandIntervalMs: 0, clock: new FakeClock(), ...options }) }
+  }
+
+  const supermicro = 10_876
+  for (const { firmware, manufacturer, hex } of [
+    { firmware: 'uefi', manufacturer: 674, hex: ['a004000000', 'a014000000', 'a008000000', '0000000000'] },
+    { firmware: 'legacy', manufacturer: 674, hex: ['8004000000', '8014000000', '8008000000', '0000000000'] },
+    {
+      firmware: 'uefi',
+      manufacturer: supermicro,
+      hex: ['a004000000', 'a014000000', 'a024000000', '0000000000'],
+    },
+  ] as const) {
+    test(`each boot device of a ${firmware} server of ${manufacturer} is set, kept and read`, async (t) => {
+      const { far, bmc } = await talking(t, { manufacturer }, { firmware })
+      const seen: string[] = []
+      for (const device of ['network', 'cd', 'disk', null] as const) {
+        await bmc.setBootDevice(device, signal)
+        seen.push(far.bootFlags.toString('hex'))
+        assert.equal(await bmc.readBootDevice(signal), device)
+      }
+      assert.deepEqual(seen, hex)
+      assert.ok(far.flagsKept)
+    })
+  }
+
+  test('a BMC that is well set up has no weakness', async (t) => {
+    const { bmc } = await talking(t, { manufacturer: supermicro })
+    const { vendor, firmware, weaknesses } = await bmc.identify(signal)
+    assert.deepEqual([vendor, firmware, weaknesses], ['Super Micro Computer Inc.', '2.45', []])
+  })
+
+  test('logins without a password, a name or either are told', async (t) => {
+    // Authentication type NONE; names of zero length, and anonymous login.
+    const capabilities = Buffer.from([1, 0x81, 0x07, 0x02, 0, 0, 0, 0])
+    const { bmc } = await talking(t, {
+      suites: [0, 3],
+      answer: ({ netFn, command }) => (netFn === 0x06 && command === 0x38 ? capabilities : undefined),
+    })
+    const { weaknesses } = await bmc.identify(signal)
+    const about = [/without a user and a password/, /without a name/, /IPMI 1\.5/, /cipher suite 0/]
+    assert.equal(weaknesses.length, about.length)
+    for (const [index, each] of about.entries()) assert.match(weaknesses[index] ?? '', each)
   })
 })

@@ -38,21 +38,31 @@ async function order(commands: IpmiCommands, to: PowerState, call: Call): Promis
   const { clock } = commands
   const until = clock.now() + refusedMs
   for (;;) {
-    try {
-      await commands.send(['chassis', 'power', to], accepted[to], call, { atMostOnce: true })
-      return 'taken'
-    } catch (error) {
-      if (!(error instanceof IpmiFailure)) throw error
-      if (!isRefusal(error)) {
-        if (error.outcome === 'refused') throw error
-        return error
-      }
-      // Some BMCs refuse what is so already, with different codes.
-      if ((await readPower(commands, call)) === to) return 'so already'
-      if (error.meaning.retry !== 'state' || clock.now() + pauseMs > until) throw error
-    }
-    await clock.sleep(pauseMs, call.signal)
+    const failure = await tell(commands, to, call)
+    if (failure === null) return 'taken'
+    if (!isRefusal(failure)) return failure
+    if (await isSo(commands, to, call)) return 'so already'
+    if (failure.meaning.retry !== 'state' || clock.now() > until) throw failure
   }
+}
+
+/** null: the BMC took it. A failure is returned where there is something to look at. */
+async function tell(commands: IpmiCommands, to: PowerState, call: Call): Promise<IpmiFailure | null> {
+  try {
+    await commands.send(['chassis', 'power', to], accepted[to], call, { atMostOnce: true })
+    return null
+  } catch (error) {
+    const mayBeSo = error instanceof IpmiFailure && (isRefusal(error) || error.outcome === 'unknown')
+    if (mayBeSo) return error
+    throw error
+  }
+}
+
+/** Some BMCs refuse what is so already, with different codes, and what they show may lag behind. */
+async function isSo(commands: IpmiCommands, to: PowerState, call: Call): Promise<boolean> {
+  if ((await readPower(commands, call)) === to) return true
+  await commands.clock.sleep(pauseMs, call.signal)
+  return (await readPower(commands, call)) === to
 }
 
 const accepted = { on: /^Chassis Power Control: Up\/On$/m, off: /^Chassis Power Control: Down\/Off$/m }

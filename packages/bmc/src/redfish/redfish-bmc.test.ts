@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type BootDevice, type Firmware } from '../bmc.ts'
+import { type BmcError, type BootDevice, type Firmware } from '../bmc.ts'
+import { onGet } from '../simulated/faults/change.ts'
 import { redfishRig, type Rig } from '../testing/redfish-rig.ts'
 
 const { signal } = new AbortController()
@@ -36,16 +37,22 @@ test('off is told after two readings, at least two seconds apart; on after one',
 })
 
 for (const to of ['on', 'off'] as const) {
-  test(`a command that is refused because the server is ${to} already has succeeded`, async (t) => {
-    const { bmc, machine } = await redfishRig(t, { faults: ['already-there'] })
-    if (to === 'off') await machine.act('on')
-    await bmc.readPower(signal)
-    await machine.act(to)
-    const done = machine.actions.length
-    await bmc.setPower(to, signal)
-    assert.equal(await machine.power(), to)
-    assert.equal(machine.actions.length, done, 'it was refused')
-  })
+  for (const status of [400, 409]) {
+    test(`a command that is refused with ${status} because the server is ${to} already has succeeded`, async (t) => {
+      const { bmc, machine, service } = await redfishRig(t, { faults: ['already-there'] })
+      service.faults.use(() => async (exchange, next) => {
+        const answer = await next(exchange)
+        return answer.status === 400 ? { ...answer, status } : answer
+      })
+      if (to === 'off') await machine.act('on')
+      await bmc.readPower(signal)
+      await machine.act(to)
+      const done = machine.actions.length
+      await bmc.setPower(to, signal)
+      assert.equal(await machine.power(), to)
+      assert.equal(machine.actions.length, done, 'it was refused')
+    })
+  }
 }
 
 for (const device of ['disk', 'network', 'cd', null] satisfies (BootDevice | null)[]) {
@@ -72,6 +79,19 @@ test('a server whose firmware is set to the other mode is told, where the BMC le
   await machine.setBoot({ device: null, once: false, firmware: 'legacy', httpUri: null })
   await bmc.setBootDevice('network', signal)
   assert.equal(machine.boot().firmware, 'uefi')
+})
+
+test('a mode that the BMC will not take is one to set in the BIOS', async (t) => {
+  const { bmc, machine } = await redfishRig(t, { faults: ['mode-read-only'] })
+  await machine.setBoot({ device: null, once: false, firmware: 'legacy', httpUri: null })
+  const isBios = ({ remedy }: BmcError) => /boot mode of the server's BIOS to UEFI/.test(remedy)
+  await assert.rejects(bmc.setBootDevice('network', signal), isBios)
+})
+
+test('an override that is not forgotten when it should be is an error', async (t) => {
+  const { bmc, machine } = await redfishRig(t, { faults: ['boot-ignored'] })
+  await machine.setBoot({ device: 'network', once: false, firmware: 'uefi', httpUri: null })
+  await assert.rejects(bmc.setBootDevice(null, signal), /told to boot None, Disabled.*shows Pxe, Continuous/)
 })
 
 test('an HTTP address is booted once, and forgotten with the next device', async (t) => {
@@ -107,6 +127,18 @@ test('a medium replaces what was there, and is ejected', async (t) => {
   const ejected = asked(rig, 'POST', '.EjectMedia')
   await bmc.ejectMedia(signal)
   assert.equal(asked(rig, 'POST', '.EjectMedia'), ejected, 'nothing is ejected from an empty slot')
+})
+
+test('a medium is not believed to be in for the sight of another one', async (t) => {
+  const { bmc, service } = await redfishRig(t, { faults: ['insert-ignored'] })
+  service.faults.use(({ paths }) =>
+    onGet(
+      (path) => paths.media.some((media) => path === `${media}/Cd`),
+      (slot) =>
+        Object.assign(slot, { Inserted: true, ConnectedVia: 'URI', Image: 'http://10.0.0.1/old/agent.iso' }),
+    ),
+  )
+  await assert.rejects(bmc.insertMedia(iso, signal), /does not show it as inserted/)
 })
 
 test('one session serves all calls, and is ended at the end', async (t) => {
@@ -173,7 +205,7 @@ test('where only a slot of a console in a browser is there, its user is asked to
   service.faults.use(({ paths }) => async (exchange, next) => {
     const answer = await next(exchange)
     const members = (answer.body as { Members?: unknown[] } | undefined)?.Members
-    if (paths.media.some((media) => media === exchange.path)) members?.splice(0)
+    if (paths.media.some((media) => media === exchange.path)) members?.splice(1)
     return answer
   })
   await assert.rejects(bmc.insertMedia(iso, signal), /from a console/)

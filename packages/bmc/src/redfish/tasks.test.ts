@@ -77,11 +77,29 @@ for (const { what, headers, body, found } of places) {
   })
 }
 
+test('a task that is not there at first is waited for, and one that is gone after it was seen is done (Dell)', async (t) => {
+  const task = recorded('bmclib-generic/tasks_1_running.json')
+  const path = String(task['@odata.id'])
+  const { client, budget, hide } = await clientFor(t, [task])
+  const found = Task.of(answerOf({ status: 202, headers: { location: path }, text: '' }), client, budget)
+  assert.ok(found)
+  const look = async () => {
+    await budget.pause(10_000)
+    return await found.check('did not do it', budget)
+  }
+  hide(path, true)
+  assert.deepEqual([await look(), await look()], ['running', 'running'])
+  hide(path, false)
+  assert.equal(await look(), 'running')
+  hide(path, true)
+  assert.equal(await look(), 'done')
+})
+
 async function clientFor(t: Parameters<typeof recordedBmc>[0], resources: readonly Json[]) {
-  const { options } = await recordedBmc(t, [root(), ...resources])
+  const { options, hide } = await recordedBmc(t, [root(), ...resources])
   const { address, spki, user, password, clock } = options
   assert.ok(clock)
   const client = new Client({ origin: new URL(address), spki }, { user, password })
   t.after(() => client.logout(clock))
-  return { client, budget: new Budget(clock, 60_000, signal) }
+  return { client, budget: new Budget(clock, 60_000, signal), hide }
 }

@@ -30,8 +30,7 @@ export const faultNames = Object.keys(faults) as FaultName[]
 /** Which misbehaviours of a simulated BMC are on. */
 export class FaultSwitches {
   readonly #context: FaultContext
-  readonly #on = new Map<FaultName, Misbehave>()
-  readonly #nameless: Misbehave[] = []
+  readonly #on = new Map<FaultName | symbol, Misbehave>()
 
   constructor(context: FaultContext) {
     this.#context = context
@@ -43,7 +42,7 @@ export class FaultSwitches {
 
   /** One that has no name, such as the face of another vendor. */
   use(fault: Fault): void {
-    this.#nameless.push(fault(this.#context))
+    this.#on.set(Symbol('nameless'), fault(this.#context))
   }
 
   off(name: FaultName): void {
@@ -53,7 +52,7 @@ export class FaultSwitches {
   /** The service's answer as the misbehaviours leave it; the one that was turned on first is nearest to the service. */
   async answer(exchange: Exchange, service: Handler): Promise<Answer> {
     let handler = service
-    for (const misbehave of [...this.#nameless, ...this.#on.values()]) {
+    for (const misbehave of this.#on.values()) {
       const inner = handler
       handler = (each) => misbehave(each, inner)
     }

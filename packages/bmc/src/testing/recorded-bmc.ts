@@ -32,13 +32,21 @@ const merge = (into: Json, patch: Json): void => {
 class Recording {
   readonly written: Written[] = []
   readonly #resources = new Map<string, Json>()
+  readonly #hidden = new Set<string>()
 
   constructor(resources: readonly Json[]) {
     for (const each of resources) this.#resources.set(String(each['@odata.id']).replace(/\/$/, ''), each)
   }
 
+  /** Whether a resource answers 404. */
+  hide(path: string, hidden: boolean): void {
+    if (hidden) this.#hidden.add(path)
+    else this.#hidden.delete(path)
+  }
+
   answer({ method, path, body }: Exchange): Answer {
-    const resource = this.#resources.get(path.replace(/\/$/, ''))
+    const isHidden = this.#hidden.has(path.replace(/\/$/, ''))
+    const resource = isHidden ? undefined : this.#resources.get(path.replace(/\/$/, ''))
     if (method === 'GET') {
       return resource === undefined
         ? errorAnswer(404, 'Base.1.0.ResourceMissingAtURI', 'Not found.')
@@ -55,12 +63,19 @@ class Recording {
   }
 }
 
+export interface RecordedBmc {
+  bmc: RedfishBmc
+  options: RedfishOptions
+  written: readonly Written[]
+  hide: Recording['hide']
+}
+
 /** The driver against a BMC whose answers were recorded. `resources` have their `@odata.id`. */
 export async function recordedBmc(
   t: TestContext,
   resources: readonly Json[],
   options: Partial<RedfishOptions> = {},
-): Promise<{ bmc: RedfishBmc; written: readonly Written[]; options: RedfishOptions }> {
+): Promise<RecordedBmc> {
   const tls = await makeCertificate()
   const clock = new FakeClock()
   const machine = new MemoryMachine()
@@ -78,5 +93,6 @@ export async function recordedBmc(
     await bmc.close()
     await service.close()
   })
-  return { bmc, written: recording.written, options: all }
+  const hide: Recording['hide'] = (path, hidden) => recording.hide(path, hidden)
+  return { bmc, options: all, written: recording.written, hide }
 }

@@ -133,6 +133,25 @@ export const mediaFaults = {
       return await show(exchange, next)
     }
   },
+  /** An eject takes its time: until it is over, an insert is refused. */
+  'eject-takes-10s': ({ clock, machine }) => {
+    let until = 0
+    return async (exchange, next) => {
+      if (isAction(exchange, 'EjectMedia') && machine.medium() !== null) until = clock.now() + 10_000
+      const isBusy = clock.now() < until
+      if (isAction(exchange, 'InsertMedia') && isBusy) return refusal(400, 'A medium is inserted.')
+      const answer = await next(exchange)
+      const slot = answer.body as Json | undefined
+      if (isBusy && exchange.method === 'GET' && slot?.['Inserted'] === false) {
+        Object.assign(slot, { Inserted: true, ConnectedVia: 'URI' })
+      }
+      return answer
+    }
+  },
+  /** community.general #6969: says that it is inserted, and not connected. */
+  'inserted-kept': onSlot((slot) => {
+    slot['Inserted'] = true
+  }),
   /** Supermicro: the slot keeps the image's name for ever. */
   'image-kept': onSlot((slot) => {
     if (slot['Inserted'] === false)
