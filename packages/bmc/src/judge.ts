@@ -12,12 +12,13 @@ export interface Verdict {
 
 /**
  * What is done about a failed call. Two rules decide: a password that is refused is tried twice and no more, because BMCs lock
- * accounts; and after a call that may have changed the power nobody guesses, an operator looks.
+ * accounts; and after a call that may have changed the power, or one that finds it in no state, nobody guesses: an operator looks.
  */
 export function judge(call: BmcCall, { fault, outcome }: Pick<BmcError, 'fault' | 'outcome'>): Verdict {
   if (fault === 'authentication') return { tries: 2, afterwards: 'hold' }
   const saidNo = fault === 'refused' && outcome === 'refused'
-  const afterwards = call === 'set-power' && !saidNo ? 'hold' : 'fail'
+  const isUnclear = call === 'set-power' ? !saidNo : call === 'read-power' && fault === 'not-done'
+  const afterwards = isUnclear ? 'hold' : 'fail'
   const pointless = fault === 'identity' || fault === 'garbled' || fault === 'refused'
   return { tries: pointless ? 1 : 'budget', afterwards }
 }

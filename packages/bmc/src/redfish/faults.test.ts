@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type FaultName, faultNames } from '../simulated/fault-switches.ts'
+import { redfishRig } from '../testing/redfish-rig.ts'
+import { assertDeployed, deploy, runningMachine } from './deployment.fixture.ts'
+import { endings } from './endings.fixture.ts'
+
+/** Those that take more than one try of a call, with how many. */
+const repeated: readonly { fault: FaultName; tries: number }[] = [
+  { fault: 'silent-once', tries: 2 },
+  { fault: 'late-30s', tries: 2 },
+  { fault: 'restarts', tries: 6 },
+  { fault: 'boot-stale-60s', tries: 2 },
+]
+
+/** Those with a test of their own, below or among the vendors' quirks. */
+const apart: readonly FaultName[] = [
+  'only-usbcd-boots',
+  'turned-off-by-hand-once',
+  'cd-by-dell-import',
+  'boot-by-fujitsu-config',
+]
+
+const others = [...repeated, ...endings].map(({ fault }) => fault).concat(apart)
+const survived = faultNames.filter((fault) => !others.includes(fault)).map((fault) => ({ fault, tries: 1 }))
+
+// Every other misbehaviour, also one that is added later, is one to get over.
+for (const { fault, tries } of [...survived, ...repeated]) {
+  const how = tries === 1 ? 'within its calls' : `in ${tries} tries`
+  test(`a deployment gets over ${fault}, ${how}`, async (t) => {
+    const machine = await runningMachine()
+    const rig = await redfishRig(t, { machine, faults: [fault] })
+    const deployed = await deploy(rig)
+    assertDeployed(machine, deployed)
+    assert.equal(deployed.tries, tries)
+    assert.deepEqual(rig.service.sessions.ids(), [], 'every session was ended')
+  })
+}
+
+test('a server that somebody turns off by hand is found off, and turned on again', async (t) => {
+  const machine = await runningMachine()
+  const { stopped, tries } = await deploy(
+    await redfishRig(t, { machine, faults: ['turned-off-by-hand-once'] }),
+  )
+  assert.equal(stopped, null)
+  assert.equal(tries, 2)
+  assert.equal(await machine.power(), 'on')
+})
