@@ -26,6 +26,16 @@ const rules = [
     instead: 'the agent knows no BMC and no database: let it report, and the control plane act',
   },
   { folder: 'apps/cli', may: ['contract', 'imaging'], instead: 'the command line asks the API' },
+  {
+    folder: 'apps/lab',
+    may: ['contract', 'bmc'],
+    instead: 'the lab is the far side: it knows byoi by its command line and its API only',
+  },
+  {
+    folder: 'ramdisk',
+    may: ['contract'],
+    instead: 'the ramdisk packs the programs: name their entry files to the bundler',
+  },
   { folder: 'scripts', may: ['contract', 'imaging', 'bmc'], instead: 'start the program as its own process' },
   { folder: 'test', may: ['contract', 'imaging', 'bmc'], instead: 'start the program as its own process' },
 ]
@@ -45,13 +55,13 @@ const sourcesIn = (folder: string): string[] =>
 const readJson = (path: string): Record<string, Record<string, string>> =>
   JSON.parse(readFileSync(join(root, path), 'utf8')) as Record<string, Record<string, string>>
 
+const manifests = globSync('{packages/*,apps/*,ramdisk}/package.json', { cwd: root })
+
 /** Scripts and tests may use whatever one of the workspaces uses. */
 function declaredDependencies(folder: string): Set<string> {
-  const own = folder.includes('/')
-    ? [`${folder}/package.json`]
-    : globSync('{packages,apps}/*/package.json', { cwd: root })
+  const own = manifests.filter((path) => path === `${folder}/package.json`)
   return new Set(
-    ['package.json', ...own]
+    ['package.json', ...(own.length > 0 ? own : manifests)]
       .map(readJson)
       .flatMap((each) => [
         ...Object.keys(each['dependencies'] ?? {}),
@@ -103,7 +113,7 @@ describe('Who may import whom', () => {
   }
 
   test('every workspace has a row in the table', () => {
-    const folders = globSync('{packages,apps}/*/package.json', { cwd: root }).map((path) => dirname(path))
+    const folders = manifests.map((path) => dirname(path))
     assert.deepEqual(
       folders.filter((folder) => !rules.some((rule) => rule.folder === folder)),
       [],

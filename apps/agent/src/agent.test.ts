@@ -5,9 +5,18 @@ import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DeployOrder, type JoinRequest, type RescueOrder, agentPaths } from '@byoi/contract'
+import {
+  type DeployOrder,
+  type InspectOrder,
+  type JoinRequest,
+  type RescueOrder,
+  agentPaths,
+} from '@byoi/contract'
 import { type DeployOptions, ImagingError } from '@byoi/imaging'
 import { type AgentEnd, runAgent } from './agent.ts'
+import type { AgentServer } from './agent-server.ts'
+import { readBootMedium } from './boot-medium.ts'
+import { fileBackedServer } from './file-backed-server.ts'
 import type { Engine } from './run-deploy.ts'
 import { TestControlPlane, makeCertificate, serverName } from './control-plane.fixture.ts'
 
@@ -44,7 +53,7 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
     hostname: 'node-1',
     sshKey: null,
     userDataBase64: Buffer.from('#cloud-config\ncanary-user-data').toString('base64'),
-    phoneHomeUrl: null,
+    phoneHomeUrl: 'https://control.example.test/phone-home/canary-phone',
     userMetadatas: [{ key: 'role', value: 'canary-metadata' }],
   },
   addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: false, denyPorts: [25] },
@@ -52,6 +61,7 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
   ...changes,
 })
 
+const inspectOrder: InspectOrder = { kind: 'inspect', deploymentId: 'd-3', epoch: 3 }
 const rescueOrder: RescueOrder = { kind: 'rescue', deploymentId: 'd-2', epoch: 3, sshKey: null }
 
 /** An engine that needs about `ms` to stream 4096 bytes, then asks for the permit. */
@@ -78,11 +88,11 @@ interface Run {
   lines: string[]
   run: (
     engine: Engine,
-    options?: { medium?: string; patienceMs?: number; signal?: AbortSignal },
+    options?: { medium?: string; patienceMs?: number; signal?: AbortSignal; server?: Partial<AgentServer> },
   ) => Promise<AgentEnd>
 }
 
-async function prepare(t: TestContext, order: DeployOrder | RescueOrder): Promise<Run> {
+async function prepare(t: TestContext, order: TestControlPlane['order']): Promise<Run> {
   const plane = await TestControlPlane.start(order)
   t.after(() => plane.stop())
   const path = join(plane.directory, 'disk.img')
@@ -92,10 +102,10 @@ async function prepare(t: TestContext, order: DeployOrder | RescueOrder): Promis
   return {
     plane,
     lines,
-    run: (engine, options = {}) =>
-      runAgent({
-        bootMedium: options.medium ?? plane.medium(),
-        disk: { path, serial: 'S1' },
+    run: async (engine, options = {}) =>
+      await runAgent({
+        medium: await readBootMedium(options.medium ?? plane.medium()),
+        server: { ...(await fileBackedServer({ path, serial: 'S1' })), ...options.server },
         engine,
         log: (line) => lines.push(line),
         patienceMs: options.patienceMs ?? 20_000,
@@ -276,7 +286,7 @@ test('an agent that hears nothing for too long stops without publishing', { skip
 })
 
 const canaryCause =
-  'Reading canary-header from https://images.example.test/a.qcow2?token=canary-token failed.'
+  'Reading canary-header from https://images.example.test/a.qcow2?token=canary-token for https://control.example.test/phone-home/canary-phone failed.'
 const failures = [
   {
     name: 'a wrong checksum',
@@ -384,4 +394,102 @@ test('a rescue order is reported, and the agent stays up until its epoch is over
   over = true
   assert.equal(await end, 'stopped')
   assert.deepEqual(plane.faults, [])
+})
+
+test('a rescue system that does not start is reported as a failure, the disk untouched', {
+  skip,
+}, async (t) => {
+  const { plane, run } = await prepare(t, rescueOrder)
+  const startRescue = () => Promise.reject(new Error('dropbear: there is no such command'))
+  assert.equal(await run(() => assert.fail('the engine was started'), { server: { startRescue } }), 'done')
+  const outcome = plane.outcome()
+  assert.ok(outcome?.kind === 'failed')
+  assert.equal(outcome.failure.disk, 'untouched')
+  assert.equal(outcome.failure.cause, 'The rescue system does not start: dropbear: there is no such command')
+  assert.deepEqual(plane.faults, [])
+})
+
+test('a rescue system is reported with its host keys and addresses', { skip }, async (t) => {
+  const { plane, run, lines } = await prepare(t, { ...rescueOrder, sshKey: 'ssh-ed25519 AAAA' })
+  const system = { hostKeys: ['ssh-ed25519 BBBB'], addresses: ['10.0.0.5', 'fd00::5'] }
+  const given: (string | null)[] = []
+  const startRescue = async ({ sshKey }: RescueOrder) => {
+    given.push(sshKey)
+    return await Promise.resolve(system)
+  }
+  plane.judge = (path) => (path === agentPaths.report && plane.reports().length > 2 ? 410 : 'yes')
+  assert.equal(await run(() => assert.fail('the engine was started'), { server: { startRescue } }), 'stopped')
+  assert.deepEqual(plane.outcome(), { kind: 'rescue', ...system })
+  assert.deepEqual(given, ['ssh-ed25519 AAAA'])
+  assert.ok(lines.includes('Rescue is up; SSH listens on 10.0.0.5, fd00::5.'))
+  assert.deepEqual(plane.faults, [])
+})
+
+test('an inspect order is answered with findings, no more and no longer than a report takes', {
+  skip,
+}, async (t) => {
+  const { plane, run } = await prepare(t, inspectOrder)
+  const found = ['The disk a has boot code.', 'x'.repeat(2000), ...Array.from({ length: 100 }, () => 'more')]
+  const findings = () => Promise.resolve(found)
+  assert.equal(await run(() => assert.fail('the engine was started'), { server: { findings } }), 'done')
+  const outcome = plane.outcome()
+  assert.ok(outcome?.kind === 'inspected')
+  assert.equal(outcome.findings.length, 64)
+  assert.deepEqual(outcome.findings.slice(0, 3), ['The disk a has boot code.', 'x'.repeat(1024), 'more'])
+  assert.deepEqual(plane.faults, [])
+})
+
+test('after publishing, the server has its say: notes, with secrets taken out', { skip }, async (t) => {
+  const { plane, run } = await prepare(t, deployOrder())
+  const boot = {
+    esp: { number: 1, guid: null, mbrSignature: 1, startLba: 2048, sectors: 4096 },
+    loader: '\\EFI\\BOOT\\BOOTX64.EFI',
+    loaders: [],
+  }
+  const published = streaming(20)
+  const told: unknown[] = []
+  const afterPublish: AgentServer['afterPublish'] = async (order, given) => {
+    told.push(published.published(), order.disk.serial, given)
+    return await Promise.resolve(['The firmware refuses canary-header.'])
+  }
+  const engine: Engine = async (options) => ({ ...(await published.engine(options)), boot })
+  assert.equal(await run(engine, { server: { afterPublish } }), 'done')
+  assert.deepEqual(told, [true, 'S1', boot])
+  const outcome = plane.outcome()
+  assert.ok(outcome?.kind === 'published')
+  assert.deepEqual(outcome.result.notes, ['a note', 'The firmware refuses ***.'])
+  assert.deepEqual(plane.faults, [])
+})
+
+const stays: { title: string; staysMs: number; over: boolean; end: AgentEnd }[] = [
+  { title: 'until its epoch is over', staysMs: 60_000, over: true, end: 'stopped' },
+  { title: 'for as long as its server says', staysMs: 900, over: false, end: 'done' },
+]
+
+for (const { title, staysMs, over, end } of stays) {
+  test(`an agent whose outcome was heard stays ${title}, alive and quiet`, { skip }, async (t) => {
+    const { plane, run } = await prepare(t, deployOrder())
+    const since = () =>
+      plane.reports().length - 1 - plane.reports().findLastIndex(({ outcome }) => outcome !== null)
+    plane.judge = (path) =>
+      path === agentPaths.report && over && plane.outcome() !== null && since() >= 2 ? 410 : 'yes'
+    assert.equal(await run(streaming(20).engine, { server: { staysMs } }), end)
+    assert.ok(since() >= 2, `${since()} reports`)
+    assert.ok(
+      plane
+        .reports()
+        .slice(-since())
+        .every(({ log, progress }) => log.length === 0 && progress === null),
+    )
+    assert.equal(plane.reports().filter(({ outcome }) => outcome !== null).length, 1)
+    assert.deepEqual(plane.faults, [])
+  })
+}
+
+test('an agent whose outcome was heard ends when the control plane is lost for good', { skip }, async (t) => {
+  const { plane, run } = await prepare(t, deployOrder())
+  const end = run(streaming(20).engine, { server: { staysMs: 60_000 }, patienceMs: 300 })
+  await until(() => plane.outcome() !== null)
+  await plane.down()
+  assert.equal(await end, 'stopped')
 })

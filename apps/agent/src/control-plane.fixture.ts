@@ -196,7 +196,7 @@ export class TestControlPlane {
 
 let made: { key: string; cert: string } | undefined
 
-/** A certificate for 127.0.0.1 that is its own CA, made by OpenSSL once per process. */
+/** A certificate for 127.0.0.1, and for 10.0.2.2 as which a guest of QEMU sees it, that is its own CA; made by OpenSSL once per process. */
 function certificate(): { key: string; cert: string } {
   made ??= makeCertificate()
   return made
@@ -207,7 +207,12 @@ export function makeCertificate(): { key: string; cert: string } {
   try {
     const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
     const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1']
-    const name = ['-subj', '/CN=control plane of a test', '-addext', 'subjectAltName=IP:127.0.0.1']
+    const name = [
+      '-subj',
+      '/CN=control plane of a test',
+      '-addext',
+      'subjectAltName=IP:127.0.0.1,IP:10.0.2.2',
+    ]
     execFileSync('openssl', ['req', ...kind, ...name, '-keyout', key, '-out', cert], { stdio: 'pipe' })
     return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
   } finally {

@@ -1,6 +1,7 @@
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { DeployOrder, DiskFacts } from '@byoi/contract'
+import type { DiskFacts } from '@byoi/contract'
+import { readSysfsDisk } from './sysfs-disk.ts'
 
 export interface GivenDisk {
   path: string
@@ -35,40 +36,12 @@ export async function findDisks(given: GivenDisk): Promise<DiskFacts[]> {
   ]
 }
 
-/** By Linux's sysfs (Documentation/ABI/stable/sysfs-block): `size` counts 512 bytes whatever the sectors are. */
 async function blockDevice(given: GivenDisk): Promise<DiskFacts> {
-  const name = basename(await realpath(given.path))
-  const attribute = async (path: string): Promise<string | null> => {
-    const text = await readFile(`/sys/class/block/${name}/${path}`, 'utf8').catch(() => '')
-    return text.trim() === '' ? null : text.trim()
-  }
-  const sectorSize = Number(await attribute('queue/logical_block_size'))
-  if (sectorSize !== 512 && sectorSize !== 4096)
+  const found = await readSysfsDisk('/sys', basename(await realpath(given.path)))
+  const { serial, wwn, size, sectorSize, rotational, transport } = found
+  if (!isSectorSize(sectorSize))
     throw new Error(`${given.path} has sectors of ${sectorSize} bytes; byoi knows 512 and 4096.`)
-  const rotational = await attribute('queue/rotational')
-  return {
-    path: given.path,
-    serial: given.serial ?? (await attribute('device/serial')) ?? (await attribute('serial')) ?? '',
-    wwn: (await attribute('wwid')) ?? (await attribute('device/wwid')),
-    size: Number(await attribute('size')) * 512,
-    sectorSize,
-    rotational: rotational === null ? null : rotational === '1',
-    transport: transportOf(name),
-  }
+  return { path: given.path, serial: given.serial ?? serial, wwn, size, sectorSize, rotational, transport }
 }
 
-function transportOf(name: string): string {
-  const kinds = { nvme: 'nvme', vd: 'virtio', sd: 'scsi', loop: 'loop', nbd: 'nbd' }
-  return Object.entries(kinds).find(([prefix]) => name.startsWith(prefix))?.[1] ?? 'unknown'
-}
-
-/** The disk that the order means, by what it is; undefined when no disk, or more than one, answers to it. */
-export function matchDisk(disks: DiskFacts[], wanted: DeployOrder['disk']): DiskFacts | undefined {
-  const matching = disks.filter(
-    (disk) =>
-      disk.serial === wanted.serial &&
-      disk.size === wanted.size &&
-      (wanted.wwn === null || disk.wwn === wanted.wwn),
-  )
-  return matching.length === 1 ? matching[0] : undefined
-}
+export const isSectorSize = (bytes: number): bytes is 512 | 4096 => bytes === 512 || bytes === 4096

@@ -1,13 +1,12 @@
 import { parseArgs } from 'node:util'
 import { deployImage } from '@byoi/imaging'
-import { runAgent } from './agent.ts'
+import { agentPatienceMs, runAgent } from './agent.ts'
+import { readBootMedium } from './boot-medium.ts'
+import { fileBackedServer } from './file-backed-server.ts'
 import { logToStdout, sentenceOf } from './log.ts'
 
 const usage =
   'usage: node main.ts --boot-medium FILE --disk PATH [--disk-serial TEXT] [--sector-size 512|4096]'
-
-/** A control plane that is back within half an hour still finds its agent. */
-const patienceMs = 35 * 60_000
 
 /** Exit status: 0 the outcome was heard, 1 stopped or failed without, 2 wrong usage. */
 async function main(): Promise<number> {
@@ -18,10 +17,11 @@ async function main(): Promise<number> {
   }
   try {
     const end = await runAgent({
-      ...options,
+      medium: await readBootMedium(options.bootMedium),
+      server: await fileBackedServer(options.disk),
       engine: deployImage,
       log: logToStdout,
-      patienceMs,
+      patienceMs: agentPatienceMs,
       signal: new AbortController().signal,
     })
     return end === 'done' ? 0 : 1

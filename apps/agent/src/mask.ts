@@ -4,7 +4,8 @@ import { type DeployOrder, maskUrl } from '@byoi/contract'
 const shortestSecret = 4
 
 /**
- * Takes an order's secrets out of a text: header values, user data, metadata values, the URL's user-info and query. The
+ * Takes an order's secrets out of a text: header values, user data, metadata values, the one-time URL of cloud-init, the image URL's
+ * user-info and query. The
  * engine's lines are made without them; this is the second lock, for texts of the system below it.
  */
 export function secretMask(order: DeployOrder): (text: string) => string {
@@ -15,6 +16,7 @@ export function secretMask(order: DeployOrder): (text: string) => string {
     ...image.httpHeader.map(({ value }) => value),
     ...(configDrive?.userMetadatas ?? []).map(({ value }) => value),
     userData,
+    configDrive?.phoneHomeUrl ?? '',
     url?.search.slice(1) ?? '',
     url?.username ?? '',
     url?.password ?? '',

@@ -15,10 +15,12 @@ import {
   type TargetDisk,
   ImagingError,
 } from '@byoi/imaging'
+import type { AgentServer } from './agent-server.ts'
 import type { ControlPlane } from './control-plane-client.ts'
-import { matchDisk } from './disks.ts'
+import { diskName, matchDisk } from './match-disk.ts'
 import { type Log, sentenceOf } from './log.ts'
 import { secretMask } from './mask.ts'
+import { progressMarks } from './progress-marks.ts'
 import { type Outcome, startReporter } from './reporter.ts'
 
 /** The image engine: `deployImage` of the imaging package, or a stand-in for it in tests of the protocol. */
@@ -32,7 +34,7 @@ const checkSumTypes: readonly string[] = ['md5', 'sha1', 'sha256', 'sha512'] sat
  */
 export async function runDeploy(
   order: DeployOrder,
-  disks: DiskFacts[],
+  server: AgentServer,
   control: ControlPlane,
   engine: Engine,
   logLine: Log,
@@ -46,22 +48,27 @@ export async function runDeploy(
     logLine(mask(line))
     reporter.log(mask(line))
   }
-
-  log(`Deploying ${maskUrl(order.image.url)} to the disk with serial ${order.disk.serial}.`)
+  const mark = progressMarks(logLine)
+  log(`Deploying ${maskUrl(order.image.url)} to the disk with ${diskName(order.disk)}.`)
   let outcome: Outcome
   try {
     const result = await engine({
-      ...engineOptions(order, disks),
+      ...engineOptions(order, server.disks),
       permit: async () => {
         log('Asking for the permit to publish.')
         await permitOrStop(control, stop, stopped)
       },
-      onProgress: (progress) => reporter.progress(progress),
+      onProgress: (progress) => {
+        mark(progress)
+        reporter.progress(progress)
+      },
       onLog: log,
       signal: stopped,
     })
     log(`Published: ${result.checkSumType} ${result.checkSum}, verified on the disk.`)
-    outcome = { kind: 'published', result: reportable(result, mask) }
+    const notes = [...result.notes, ...(await server.afterPublish(order, result.boot))].map(mask)
+    for (const note of notes) logLine(note)
+    outcome = { kind: 'published', result: reportable(result, notes) }
   } catch (error) {
     stopped.throwIfAborted()
     const failure = failureOf(error, order, mask)
@@ -130,14 +137,13 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
 }
 
 function targetDisk(order: DeployOrder, disks: DiskFacts[]): TargetDisk {
-  const { serial, wwn, size } = order.disk
   const disk = matchDisk(disks, order.disk)
   if (disk === undefined) {
-    const wanted = `serial ${serial}, ${wwn === null ? '' : `WWN ${wwn}, `}${size} bytes`
-    const found = disks.map((it) => `serial ${it.serial}, ${it.size} bytes`).join('; ') || 'no disk at all'
+    const facts = (it: DeployOrder['disk']) => `${diskName(it)}, ${it.size} bytes`
+    const found = disks.map(facts).join('; ') || 'no disk at all'
     throw untouched(
       'DISK',
-      `The server has no single disk with ${wanted}; it has ${found}.`,
+      `The server has no single disk with ${facts(order.disk)}; it has ${found}.`,
       "Correct the disk in the server's disk group, or replace the disk in the server.",
     )
   }
@@ -172,9 +178,9 @@ function failureOf(error: unknown, order: DeployOrder, mask: (text: string) => s
   return failure('INTERNAL', `The agent failed: ${sentenceOf(error)}`, remedy, 'unknown')
 }
 
-/** What the protocol takes of the engine's result. */
-function reportable(result: EngineResult, mask: (text: string) => string): DeployResult {
+/** What the protocol takes of the engine's result and of all that is to be noted. */
+function reportable(result: EngineResult, notes: string[]): DeployResult {
   const { checkSum, checkSumType, bytesServed, virtualSize, written, seconds } = result
-  const notes = result.notes.slice(0, 64).map((note) => mask(note).slice(0, 1024))
-  return { checkSum, checkSumType, bytesServed, virtualSize, written, seconds, notes }
+  const taken = notes.slice(0, 64).map((note) => note.slice(0, 1024))
+  return { checkSum, checkSumType, bytesServed, virtualSize, written, seconds, notes: taken }
 }

@@ -82,6 +82,25 @@ test('deploy --wait follows to the end; a broken stream is taken up where it bro
   assert.equal(ran.stderr, '')
 })
 
+for (const { what, booted, status } of [
+  { what: 'with evidence', booted: { at: ended, by: 'login-prompt' } as const, status: 0 },
+  { what: 'without any', booted: null, status: 1 },
+]) {
+  test(`status --booted goes on after the end, and ends with ${status} ${what}`, async (t) => {
+    const { env } = await serve(t, {
+      [`GET ${currentPath}`]: () => view({ state: 'done', endedAt: ended }),
+      'GET /byoi/deployment/d-1/events': (_body, _request, response) => {
+        const done = { state: 'done', endedAt: ended } as const
+        eventStream(response).end(event(1, view(done)) + event(2, view({ ...done, booted, log: ['late'] })))
+      },
+    })
+    const ran = await byoi(['status', name, '--booted', '--json'], env)
+    assert.equal(ran.status, status)
+    assert.deepEqual((JSON.parse(ran.stdout) as { booted: unknown }).booted, booted)
+    if (status === 1) assert.match(ran.stderr, /^error: There is no sign that the deployed system has booted/)
+  })
+}
+
 const failure = { code: 'SUM', message: 'Bad sum.', cause: 'It differs.', remedy: 'Correct it.' } as const
 const ends = [
   { state: 'done', status: 0, stderr: /^ns1.example.test {2}write {2}50.0 %/ },
@@ -191,7 +210,12 @@ for (const [problems, status, stderr] of [
   [['The BMC does not answer.'], 1, 'problem: The BMC does not answer.\n'],
 ] as const) {
   test(`server check with ${problems.length} problems ends with status ${status}`, async (t) => {
-    const answer = { power: problems.length === 0 ? 'on' : null, bootDevice: 'network', problems }
+    const answer = {
+      identity: null,
+      power: problems.length === 0 ? 'on' : null,
+      bootDevice: 'network',
+      problems,
+    }
     const { env } = await serve(t, { [`POST /byoi/server/${name}/check`]: () => answer })
     const stdout = `power:       ${answer.power ?? 'unknown'}\nboot device: network\n`
     assert.deepEqual(await byoi(['server', 'check', name], env), { status, stdout, stderr })

@@ -1,6 +1,6 @@
 /** For tests: an API over HTTP that checks every signature, and a context that keeps what is printed. */
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type DeploymentView, ovhSignature } from '@byoi/contract'
@@ -19,6 +19,7 @@ export type Route = (body: unknown, request: IncomingMessage, response: ServerRe
 
 export interface TestApi {
   endpoint: string
+  server: Server
   /** `METHOD /path`, in the order in which they came; `/auth/time` left out. */
   calls: string[]
   close(): Promise<void>
@@ -59,6 +60,7 @@ export async function testApi(routes: Record<string, Route>): Promise<TestApi> {
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/1.0`
   return {
     endpoint,
+    server,
     calls,
     close: async () => {
       if (!server.listening) return
@@ -70,7 +72,7 @@ export async function testApi(routes: Record<string, Route>): Promise<TestApi> {
   }
 }
 
-function isSigned(request: IncomingMessage, url: string, body: string): boolean {
+export function isSigned(request: IncomingMessage, url: string, body: string): boolean {
   const { applicationSecret, consumerKey } = keys
   const timestamp = String(request.headers['x-ovh-timestamp'])
   const method = request.method ?? ''
@@ -89,7 +91,11 @@ export interface Ran {
 }
 
 /** Runs one command line within this process, as `main.ts` does, with the keys in the environment. */
-export async function byoi(args: string[], env: Record<string, string> = {}): Promise<Ran> {
+export async function byoi(
+  args: string[],
+  env: Record<string, string> = {},
+  change: Partial<Context> = {},
+): Promise<Ran> {
   const ran: Ran = { status: 0, stdout: '', stderr: '' }
   const sink = (name: 'stdout' | 'stderr') =>
     ({
@@ -103,6 +109,7 @@ export async function byoi(args: string[], env: Record<string, string> = {}): Pr
     stdout: sink('stdout'),
     stderr: sink('stderr'),
     interruptible: () => new AbortController().signal,
+    ...change,
   }
   try {
     await makeProgram(context).parseAsync(args, { from: 'user' })

@@ -10,12 +10,18 @@ const pollMs = 1000
 const patienceMs = 30 * 60_000
 
 /**
- * A deployment's views until it has ended, from the present one on. Follows the event stream, takes it up again where it
- * broke off, and polls where the API has none.
+ * A deployment's views until it has ended, from the present one on; with `untilBooted` until there is evidence that its system has
+ * booted, or none is expected any more. Follows the event stream, takes it up again where it broke off, and polls where the API
+ * has none.
  */
-export async function* follow(client: ByoiClient, id: string): AsyncGenerator<DeploymentView> {
+export async function* follow(
+  client: ByoiClient,
+  id: string,
+  untilBooted = false,
+): AsyncGenerator<DeploymentView> {
   let after = 0
   let streaming = true
+  let ended = false
   let heardAt = performance.now()
   for (;;) {
     try {
@@ -23,8 +29,12 @@ export async function* follow(client: ByoiClient, id: string): AsyncGenerator<De
         after = event.id
         heardAt = performance.now()
         yield event.view
-        if (event.view.endedAt !== null) return
+        const { endedAt, state, booted } = event.view
+        ended = endedAt !== null
+        if (ended && !(untilBooted && state === 'done' && booted === null)) return
       }
+      // The stream of one that has ended is over when nothing more is to come.
+      if (ended) return
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       if (streaming && [404, 405, 406, 501].includes(error.status)) streaming = false
@@ -44,18 +54,18 @@ const isPassing = (error: ApiError): boolean =>
 
 /**
  * Follows a deployment with one progress line on standard error. Throws CommandFailed unless it ends `done`; a hold ends it
- * too, because only an operator can go on from there.
+ * too, because only an operator can go on from there. With `booted` it must also be seen that its system has booted.
  */
 export async function followToEnd(
   client: ByoiClient,
   from: DeploymentView,
-  options: { json?: boolean },
+  options: { json?: boolean; booted?: boolean },
   context: Context,
 ): Promise<void> {
   const line = options.json ? noProgress : progressLine(context.stderr)
   let view = from
   try {
-    for await (const next of follow(client, from.id)) {
+    for await (const next of follow(client, from.id, options.booted)) {
       for (const said of newLines(view.log, next.log)) line.say(said)
       view = next
       showProgress(view, line)
@@ -67,6 +77,9 @@ export async function followToEnd(
   if (options.json) printJson(view, context)
   else printView(view, context)
   if (view.state !== 'done') throw new CommandFailed(view.state)
+  if (!options.booted || view.booted !== null) return
+  context.stderr.write('error: There is no sign that the deployed system has booted: look at byoi console.\n')
+  throw new CommandFailed('not booted')
 }
 
 /** What `next`, the newest lines of a log, has beyond `last`, an earlier such tail. */

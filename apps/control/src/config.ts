@@ -12,6 +12,14 @@ export interface Config {
   /** null: the embedded one. */
   database: string | null
   publicUrls: string[]
+  /** Where real servers fetch their agent; null: there are none. */
+  provisioning: ProvisioningConfig | null
+  /** What the agents of real servers call; null: the first https public URL, or the API's own address. */
+  agentUrl: string | null
+  /** Deployed systems are asked to phone home at the provisioning listener. */
+  phoneHome: boolean
+  /** How long recordings of serial consoles are kept. */
+  consoleDays: number
   allowAddresses: string[]
   allowPrivateAddresses: boolean
   /** Bytes. */
@@ -20,6 +28,16 @@ export interface Config {
   /** All of the environment that agents on this machine get: PATH, and where compiled sources are kept. */
   agentEnvironment: Record<string, string>
   failpoint: string | null
+}
+
+export interface ProvisioningConfig {
+  listen: Address
+  /** As servers see it; null: the address that it listens on. */
+  url: string | null
+  /** As BMCs see it; null: the same. */
+  mediaUrl: string | null
+  /** Directory of what `byoi ramdisk build` made. */
+  ramdisk: string
 }
 
 export interface Address {
@@ -44,6 +62,24 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     .option('--database <url>', 'PostgreSQL 15 or newer instead of the embedded one')
     .option('--public-url <url>', 'a name under which clients know the API (repeatable)', collectUrl, [])
     .option(
+      '--provisioning <host:port>',
+      'plain HTTP from which real servers boot, on an isolated network; nothing else is served there',
+      parseAddress,
+    )
+    .option('--provisioning-url <url>', 'how servers see it; default: its own address', parseUrl)
+    .option('--media-url <url>', 'how BMCs see it; default: as servers do', parseUrl)
+    .option(
+      '--agent-url <url>',
+      'https URL that the agents of real servers call; default: the public URL',
+      parseSecureUrl,
+    )
+    .option('--ramdisk <dir>', 'what byoi ramdisk build made; default: ramdisk in the data directory')
+    .option(
+      '--phone-home',
+      'ask deployed systems with a config drive to tell --provisioning that they have booted',
+    )
+    .option('--console-days <days>', 'how long recordings of serial consoles are kept', parseDays, 30)
+    .option(
       '--allow-address <cidr>',
       'images may come from these addresses although they are loopback or such (repeatable)',
       collectCidr,
@@ -66,6 +102,13 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     http?: Address
     database?: string
     publicUrl: string[]
+    provisioning?: Address
+    provisioningUrl?: string
+    mediaUrl?: string
+    agentUrl?: string
+    ramdisk?: string
+    phoneHome?: boolean
+    consoleDays: number
     allowAddress: string[]
     allowPrivateAddresses?: boolean
     spool: number
@@ -75,12 +118,39 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
   if (options.database !== undefined && !isDatabaseUrl(options.database)) {
     command.error('error: write --database as postgres://USER@HOST:PORT/DATABASE')
   }
+  const { provisioning, provisioningUrl, mediaUrl } = options
+  const urls = [...options.publicUrl, provisioningUrl, mediaUrl, options.agentUrl]
+  if (urls.some((url) => url !== undefined && hasUserInfo(url))) {
+    command.error('error: write URLs without user and password')
+  }
+  if (provisioning === undefined && (provisioningUrl !== undefined || mediaUrl !== undefined)) {
+    command.error('error: --provisioning-url and --media-url need --provisioning')
+  }
+  if (options.phoneHome && provisioning === undefined) {
+    command.error('error: --phone-home needs --provisioning: there deployed systems call')
+  }
+  if (provisioning !== undefined && provisioningUrl === undefined && isAnyAddress(provisioning.host)) {
+    command.error('error: a listener on all addresses needs --provisioning-url, the one that servers see')
+  }
+  const data = resolve(options.data)
   return {
-    data: resolve(options.data),
+    data,
     listen: options.listen,
     http: options.http ?? null,
     database: options.database ?? null,
     publicUrls: options.publicUrl,
+    provisioning:
+      provisioning === undefined
+        ? null
+        : {
+            listen: provisioning,
+            url: provisioningUrl ?? null,
+            mediaUrl: mediaUrl ?? null,
+            ramdisk: resolve(options.ramdisk ?? join(data, 'ramdisk')),
+          },
+    agentUrl: options.agentUrl ?? null,
+    phoneHome: options.phoneHome ?? false,
+    consoleDays: options.consoleDays,
     allowAddresses: options.allowAddress,
     allowPrivateAddresses: options.allowPrivateAddresses ?? true,
     spoolBytes: options.spool,
@@ -101,9 +171,13 @@ export const certificateNames = (config: Config): string[] => [
     '::1',
     hostname().toLowerCase(),
     ...(isAnyAddress(config.listen.host) ? [] : [config.listen.host]),
-    ...config.publicUrls.map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
+    ...[...config.publicUrls, ...(config.agentUrl === null ? [] : [config.agentUrl])].map(hostOf),
   ]),
 ]
+
+const hasUserInfo = (url: string): boolean => new URL(url).username !== '' || new URL(url).password !== ''
+
+const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '')
 
 export const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::'
 
@@ -122,6 +196,12 @@ function parseSize(text: string): number {
     throw new InvalidArgumentError('Write a size in bytes, or like 256MiB.')
   }
   return size
+}
+
+function parseDays(text: string): number {
+  const days = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0
+  if (days < 1) throw new InvalidArgumentError('Write a whole number of days from 1.')
+  return days
 }
 
 function parseAddress(text: string): Address {
@@ -144,10 +224,20 @@ const isDatabaseUrl = (text: string): boolean =>
   URL.canParse(text) && /^postgres(?:ql)?:$/.test(new URL(text).protocol)
 
 function collectUrl(text: string, previous: string[]): string[] {
+  return [...previous, parseUrl(text).replace(/\/(?:1\.0|v1)$/, '')]
+}
+
+/** Without a slash at the end. */
+function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || !/^https?:$/.test(url.protocol))
-    throw new InvalidArgumentError('Write an http or https URL.')
-  return [...previous, text.replace(/\/+$/, '').replace(/\/(?:1\.0|v1)$/, '')]
+  const plain = url !== null && url.search === '' && url.hash === ''
+  if (!plain || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Write an http or https URL.')
+  return text.replace(/\/+$/, '')
+}
+
+function parseSecureUrl(text: string): string {
+  if (!text.startsWith('https:')) throw new InvalidArgumentError('Agents call over https only.')
+  return parseUrl(text)
 }
 
 function collectCidr(text: string, previous: string[]): string[] {

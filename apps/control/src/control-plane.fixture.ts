@@ -5,6 +5,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { realClock, type Timekeeper } from '@byoi/bmc'
 import {
   agentPaths,
   agentProtocolVersion,
@@ -57,6 +58,13 @@ export const request = () =>
 /** Runs until it is killed, as an agent that is busy. Its words are those of the real one. */
 const idleAgent = ['/bin/sh', '-c', 'while :; do sleep 60; done', 'agent']
 
+/** BMC drivers wait for seconds, which simulated BMCs do not need. */
+const quickClock: Timekeeper = {
+  ...realClock,
+  now: () => realClock.now() * 10,
+  sleep: async (ms, signal) => await realClock.sleep(ms / 100, signal),
+}
+
 export interface Bench extends ControlPlane {
   app: FastifyInstance
   directory: string
@@ -84,13 +92,15 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
       servers: join(directory, 'servers'),
       agentCommand: idleAgent,
       agentEnvironment: { PATH: '/usr/bin:/bin' },
+      clock: quickClock,
     },
     logger,
     caPem: 'CA',
   })
   const app = fastify()
   await app.register(controlPlane.agents)
-  await controlPlane.start('https://127.0.0.1:1')
+  const controlUrl = 'https://127.0.0.1:1'
+  await controlPlane.start({ controlUrl, agentUrl: controlUrl, provisioning: null })
   let servers = 0
   return {
     ...controlPlane,
@@ -102,7 +112,11 @@ export async function openBench(settings: Partial<WorkflowSettings> = {}): Promi
       return await addServer(controlPlane, app, directory, `ns${servers}.example`)
     },
     close: async () => {
-      const rows = await controlPlane.db.selectFrom('server').selectAll().execute()
+      const rows = await controlPlane.db
+        .selectFrom('server')
+        .selectAll()
+        .where('bmc_kind', '=', 'local')
+        .execute()
       await app.close()
       // First, or it would start again what is turned off next.
       await controlPlane.stop()

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { realClock } from '@byoi/bmc'
 import { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { certificateNames, type Config, isAnyAddress, readConfig, urlHost } from './config.ts'
@@ -10,7 +11,8 @@ import { defaultSettings } from './deployments/settings.ts'
 import { armFailpoint } from './failpoint.ts'
 import { defaultHttpConfig } from './http/http-config.ts'
 import { createHttp } from './http/server.ts'
-import { StartError } from './start-error.ts'
+import { listenForServers, warnOfProvisioning } from './netboot/listen.ts'
+import { cannotListen, StartError } from './start-error.ts'
 import { startPostgres } from './store/embedded-postgres.ts'
 import { lastPort, writeOperatorFile } from './store/operator-credential.ts'
 import { readMasterKey } from './store/secrets.ts'
@@ -49,6 +51,8 @@ async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<
     settings: {
       ...defaultSettings,
       spoolBytes: config.spoolBytes,
+      phoneHome: config.phoneHome,
+      consoleKeepMs: config.consoleDays * 24 * 3_600_000,
       addressPolicy: {
         ...defaultSettings.addressPolicy,
         allow: config.allowAddresses,
@@ -60,6 +64,7 @@ async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<
       // Young garbage of 16 MiB and more buys an agent no speed.
       agentCommand: [process.execPath, '--max-semi-space-size=1', agentMain],
       agentEnvironment: config.agentEnvironment,
+      clock: realClock,
     },
     logger,
     caPem: certificates.caPem,
@@ -73,13 +78,21 @@ async function serve(config: Config, logger: pino.Logger, stops: (() => Promise<
   await listen(secure, await settledPort(config.listen, data), stops)
   const plain = config.http === null ? null : createHttp({ ports, logger, config: http })
   if (plain !== null && config.http !== null) await listen(plain, config.http, stops)
+  const provisioning =
+    config.provisioning === null
+      ? null
+      : await listenForServers(config.provisioning, controlPlane.context, logger, stops)
 
   const url = `https://${urlHost(localHost(config.listen.host))}:${portOf(secure)}`
-  await controlPlane.start(config.publicUrls.find((each) => each.startsWith('https:')) ?? url)
+  const controlUrl = config.publicUrls.find((each) => each.startsWith('https:')) ?? url
+  const agentUrl = config.agentUrl ?? controlUrl
+  await controlPlane.start({ controlUrl, agentUrl, provisioning })
+  if (provisioning !== null) await warnOfProvisioning(provisioning, agentUrl, logger)
   await writeOperatorFile(data, controlPlane.db, masterKey, { endpoint: url, ca: certificates.caPem })
   say(`To trust this control plane: export NODE_EXTRA_CA_CERTS=${join(data, 'tls', 'ca.pem')}`)
   const plainUrl =
     plain === null || config.http === null ? '' : ` http://${urlHost(config.http.host)}:${portOf(plain)}`
+  if (provisioning !== null) say(`Servers boot from ${provisioning.url}`)
   say(`ready ${url}${plainUrl}`)
   logger.info({ url }, 'serving')
 }
@@ -107,11 +120,7 @@ async function listen(
     await app.close()
   })
   await app.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
-    throw new StartError(
-      `${host}:${port} cannot be listened on (${cause.code}).`,
-      'Give another address or port; port 0 takes any that is free.',
-      cause,
-    )
+    throw cannotListen({ host, port }, cause)
   })
 }
 

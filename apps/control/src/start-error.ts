@@ -8,3 +8,14 @@ export class StartError extends Error {
     this.remedy = remedy
   }
 }
+
+/** For a listener that does not get its address. */
+export const cannotListen = (
+  { host, port }: { host: string; port: number },
+  cause: NodeJS.ErrnoException,
+): StartError =>
+  new StartError(
+    `${host}:${port} cannot be listened on (${cause.code}).`,
+    'Give another address or port; port 0 takes any that is free.',
+    cause,
+  )

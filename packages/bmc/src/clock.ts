@@ -14,5 +14,6 @@ export const realClock: Timekeeper = {
     wait(ms, undefined, { signal }).catch((error: unknown) => {
       throw signal.aborted ? signal.reason : error
     }),
-  timeout: (ms) => AbortSignal.timeout(ms),
+  // What is left of a budget is seldom whole, and a fraction throws.
+  timeout: (ms) => AbortSignal.timeout(Math.ceil(ms)),
 }

@@ -4,18 +4,24 @@ import { type DeploymentView } from './deployment-view.ts'
 import {
   type HoldDecision,
   type KeyAnswer,
+  type NetbootAnswer,
   type NewKeyAnswer,
   type NewKeyBody,
   type NewServerBody,
   type ServerAnswer,
+  type ServerChangeBody,
   type ServerCheck,
+  type StartedAnswer,
 } from './operator-api.ts'
-import { type ByoiStatus, type DedicatedServer } from './ovh-models.ts'
-import { ApiError, type Call, type ClientOptions, send } from './signed-request.ts'
+import { type ByoiStatus, type DedicatedChange, type DedicatedServer } from './ovh-models.ts'
+import { type SerialTicket, type SerialTicketBody } from './serial-protocol.ts'
+import { ApiError, type Call, type ClientOptions, send, signedGet } from './signed-request.ts'
 import { readEvents } from './server-sent-events.ts'
 
 /** How many later stamps a change is signed with at most, where its signature was used already. */
 const maxStamps = 30
+/** How long calls wait that talk to a BMC, in ms: several questions of up to a minute each. */
+const bmcTimeoutMs = 300_000
 
 /** The API for programs of this project: signs as OVHcloud's clients do, errors as `ApiError`. */
 export class ByoiClient {
@@ -36,6 +42,10 @@ export class ByoiClient {
     return this.#call<T>({ method: 'POST', path, body })
   }
 
+  put<T>(path: string, body: unknown): Promise<T> {
+    return this.#call<T>({ method: 'PUT', path, body })
+  }
+
   delete<T>(path: string): Promise<T> {
     return this.#call<T>({ method: 'DELETE', path })
   }
@@ -53,6 +63,11 @@ export class ByoiClient {
     return this.get(server(serviceName))
   }
 
+  /** Changes OVHcloud's writable properties; the others stay. */
+  async changeServer(serviceName: string, change: DedicatedChange): Promise<void> {
+    await this.put(server(serviceName), change)
+  }
+
   async deploy(serviceName: string, body: ByoiBody): Promise<void> {
     await this.post(`${server(serviceName)}/bringYourOwnImage`, body)
   }
@@ -66,9 +81,19 @@ export class ByoiClient {
     await this.delete(`${server(serviceName)}/bringYourOwnImage`)
   }
 
+  /** Puts the server into rescue; its deployment, if it had one, is kept. */
+  rescue(serviceName: string): Promise<StartedAnswer> {
+    return this.post(`${ofServer(serviceName)}/rescue`)
+  }
+
+  /** The rescue that the server is in or on its way to; `ApiError` 404 when it is in none. */
+  currentRescue(serviceName: string): Promise<DeploymentView> {
+    return this.get(`${ofServer(serviceName)}/rescue`)
+  }
+
   /** The server's newest deployment; `ApiError` 404 when there is none. */
   deployment(serviceName: string): Promise<DeploymentView> {
-    return this.get(`/byoi/server/${encodeURIComponent(serviceName)}/deployment`)
+    return this.get(`${ofServer(serviceName)}/deployment`)
   }
 
   deploymentById(id: string): Promise<DeploymentView> {
@@ -100,12 +125,53 @@ export class ByoiClient {
     }
   }
 
+  /**
+   * What the server's serial console showed during a deployment: its bytes, or with `plain` what they say, in UTF-8 and without
+   * control sequences. `from`: position in bytes, counted from the end when negative.
+   */
+  async serialRecording(
+    id: string,
+    options: { from?: number; plain?: boolean } = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const query = options.from === undefined ? '' : `?from=${options.from}`
+    return await this.#send({
+      method: 'GET',
+      path: `/byoi/deployment/${encodeURIComponent(id)}/serial${query}`,
+      headers: { Accept: options.plain ? 'text/plain' : 'application/octet-stream' },
+    })
+  }
+
+  /** How a WebSocket client opens a server's serial console; see serial-protocol.ts. `after`: a position that it was told. */
+  async serialSocket(
+    serviceName: string,
+    options: { readonly?: boolean; after?: number } = {},
+  ): Promise<{ url: string; headers: Record<string, string>; ca: string | undefined }> {
+    const query = [
+      ...(options.readonly ? ['readonly'] : []),
+      ...(options.after === undefined ? [] : [`after=${options.after}`]),
+    ].join('&')
+    const path = `/byoi/server/${encodeURIComponent(serviceName)}/serial${query && `?${query}`}`
+    const now = Math.floor(Date.now() / 1000) + (await this.#readClockSkew())
+    const { url, headers } = signedGet(this.#options, path, now)
+    return { url: url.replace(/^http/, 'ws'), headers, ca: this.#options.ca }
+  }
+
+  /** With which a browser opens it, once and soon. */
+  serialTicket(serviceName: string, body: SerialTicketBody = {}): Promise<SerialTicket> {
+    return this.post(`/byoi/server/${encodeURIComponent(serviceName)}/serial/ticket`, body)
+  }
+
   async resolveHold(id: string, decision: HoldDecision): Promise<void> {
     await this.post(`/byoi/deployment/${encodeURIComponent(id)}/resolve`, { decision })
   }
 
+  /** Tries the server's BMC before anything is stored. */
   async addServer(body: NewServerBody): Promise<void> {
-    await this.post('/byoi/server', body)
+    await this.#call({ method: 'POST', path: '/byoi/server', body, timeoutMs: bmcTimeoutMs })
+  }
+
+  async setServer(serviceName: string, body: ServerChangeBody): Promise<void> {
+    await this.#call({ method: 'PUT', path: ofServer(serviceName), body, timeoutMs: bmcTimeoutMs })
   }
 
   listServers(): Promise<ServerAnswer[]> {
@@ -113,16 +179,26 @@ export class ByoiClient {
   }
 
   showServer(serviceName: string): Promise<ServerAnswer> {
-    return this.get(`/byoi/server/${encodeURIComponent(serviceName)}`)
+    return this.get(ofServer(serviceName))
   }
 
   /** Asks the server's BMC; changes nothing. */
   checkServer(serviceName: string): Promise<ServerCheck> {
-    return this.post(`/byoi/server/${encodeURIComponent(serviceName)}/check`)
+    const path = `${ofServer(serviceName)}/check`
+    return this.#call({ method: 'POST', path, timeoutMs: bmcTimeoutMs })
+  }
+
+  /** Starts the agent on the server to tell what it is. */
+  inspectServer(serviceName: string): Promise<StartedAnswer> {
+    return this.post(`${ofServer(serviceName)}/inspect`)
+  }
+
+  netboot(): Promise<NetbootAnswer> {
+    return this.get('/byoi/netboot')
   }
 
   async removeServer(serviceName: string): Promise<void> {
-    await this.delete(`/byoi/server/${encodeURIComponent(serviceName)}`)
+    await this.delete(ofServer(serviceName))
   }
 
   createKey(body: NewKeyBody): Promise<NewKeyAnswer> {
@@ -178,3 +254,4 @@ export class ByoiClient {
 }
 
 const server = (serviceName: string): string => `/dedicated/server/${encodeURIComponent(serviceName)}`
+const ofServer = (serviceName: string): string => `/byoi/server/${encodeURIComponent(serviceName)}`

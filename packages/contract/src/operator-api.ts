@@ -39,6 +39,14 @@ export const DiskGroupBody = Type.Object(
   closed,
 )
 
+const BmcSettings = Type.Record(
+  Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$' }),
+  Type.Union([Type.String({ maxLength: 4096 }), Type.Number(), Type.Boolean()]),
+  { maxProperties: 64 },
+)
+const BmcPassword = Type.String({ minLength: 1, maxLength: 256 })
+const DiskGroups = Type.Array(DiskGroupBody, { maxItems: 64 })
+
 /** Body of `POST /byoi/server`. What `bmc.settings` must hold depends on `bmc.kind`. */
 export const NewServerBody = Type.Object(
   {
@@ -46,18 +54,14 @@ export const NewServerBody = Type.Object(
     account: Type.String({ pattern: accountPattern }),
     boot: Type.Enum(['uefi', 'legacy']),
     /** Empty: made from what the agent finds at the server's first start from the network or its virtual CD. */
-    diskGroups: Type.Array(DiskGroupBody, { maxItems: 64 }),
+    diskGroups: DiskGroups,
     /** Absent or null for a file-backed server only. */
     agentBoot: Type.Optional(nullable(AgentBoot)),
     bmc: Type.Object(
       {
         kind: Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' }),
-        settings: Type.Record(
-          Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$' }),
-          Type.Union([Type.String({ maxLength: 4096 }), Type.Number(), Type.Boolean()]),
-          { maxProperties: 64 },
-        ),
-        password: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 256 }))),
+        settings: BmcSettings,
+        password: Type.Optional(nullable(BmcPassword)),
       },
       closed,
     ),
@@ -65,6 +69,40 @@ export const NewServerBody = Type.Object(
   closed,
 )
 export type NewServerBody = Static<typeof NewServerBody>
+
+/**
+ * Body of `PUT /byoi/server/{serviceName}`; what is absent stays as it is. While a deployment is on hold only the BMC's password and
+ * pin may change, while one is open nothing.
+ */
+export const ServerChangeBody = Type.Object(
+  {
+    bmc: Type.Optional(
+      Type.Object(
+        {
+          /** All settings as they are to be, those that stay included. */
+          settings: Type.Optional(BmcSettings),
+          password: Type.Optional(BmcPassword),
+        },
+        closed,
+      ),
+    ),
+    agentBoot: Type.Optional(AgentBoot),
+    /** Empty: made from what the agent finds. */
+    diskGroups: Type.Optional(DiskGroups),
+  },
+  closed,
+)
+export type ServerChangeBody = Static<typeof ServerChangeBody>
+
+/** What a BMC says that it and its server are; null where it does not say. */
+export interface ServerIdentity {
+  vendor: string | null
+  model: string | null
+  /** Release of the BMC's firmware. */
+  firmware: string | null
+  /** Serial number of the server. */
+  serial: string | null
+}
 
 /** Element of `GET /byoi/server` and answer of `GET /byoi/server/{serviceName}`; for operators. */
 export interface ServerAnswer {
@@ -80,8 +118,16 @@ export interface ServerAnswer {
     disks: { serial: string; wwn: string | null; size: number }[]
   }[]
   ownImage: boolean
+  /** Set by the server's owner, see OVHcloud's properties of the same names. */
+  rescueSshKey: string | null
+  efiBootloaderPath: string | null
   createdAt: string
-  bmc: { kind: string; settings: Record<string, string | number | boolean> }
+  /** `identity`: when the server was added or its BMC's settings were changed last. */
+  bmc: {
+    kind: string
+    settings: Record<string, string | number | boolean>
+    identity: ServerIdentity | null
+  }
   agentBoot: AgentBoot | null
   /** What the agent found when it last started on the server; null while it never has. */
   found: { at: string; machine: MachineFacts | null; disks: DiskFacts[] } | null
@@ -89,16 +135,28 @@ export interface ServerAnswer {
 
 /** Answer of `POST /byoi/server/{serviceName}/check`: what its BMC tells now. null: it could not be read, or is not set. */
 export interface ServerCheck {
-  identity: {
-    vendor: string | null
-    model: string | null
-    firmware: string | null
-    serial: string | null
-  } | null
+  identity: ServerIdentity | null
   power: 'on' | 'off' | null
   bootDevice: 'disk' | 'network' | 'cd' | null
   /** One sentence or two each; empty: the server can be deployed to. */
   problems: string[]
+}
+
+/** Answer of what starts an agent beside a deployment (`POST .../inspect`, `POST .../rescue`): `GET /byoi/deployment/{id}` follows it. */
+export interface StartedAnswer {
+  id: string
+}
+
+/** Answer of `GET /byoi/netboot`: what the boot of real servers needs to know of this control plane. URLs without a slash at the end. */
+export interface NetbootAnswer {
+  /** Where servers fetch what they boot. */
+  provisioningUrl: string
+  /** Where BMCs fetch virtual CDs. */
+  mediaUrl: string
+  /** Where the agents of real servers call. */
+  agentUrl: string
+  /** Directory of what `byoi ramdisk build` made, on the control plane's machine. */
+  ramdisk: string
 }
 
 /** Body of `POST /byoi/key`. `path` of a rule: see `isRulePath`. */

@@ -39,3 +39,6 @@ export interface DedicatedServer {
   state: 'error' | 'hacked' | 'hackedBlocked' | 'ok'
   supportLevel: 'critical' | 'fastpath' | 'gs' | 'pro'
 }
+
+/** Body of `PUT /dedicated/server/{serviceName}`, as far as it changes anything here. */
+export type DedicatedChange = Partial<Pick<DedicatedServer, 'rescueSshKey' | 'efiBootloaderPath'>>

@@ -54,6 +54,8 @@ export interface Call {
   headers?: Record<string, string>
   /** UNIX seconds by the server's clock; undefined: not signed. */
   timestamp?: number
+  /** Instead of the client's. */
+  timeoutMs?: number
   signal?: AbortSignal
 }
 
@@ -77,6 +79,13 @@ export async function send(options: ClientOptions, call: Call): Promise<Incoming
   const status = answer.statusCode ?? 0
   if (status >= 200 && status < 300) return answer
   throw readError(status, await text(answer), header(answer, 'x-ovh-queryid'))
+}
+
+/** URL and headers of a signed GET that another client sends, such as one for WebSockets. `timestamp`: see `Call`. */
+export function signedGet(options: ClientOptions, path: string, timestamp: number) {
+  const url = options.endpoint.replace(/\/+$/, '') + path
+  const signature = sign(options, 'GET', url, '', String(timestamp))
+  return { url, headers: { 'X-Ovh-Application': options.applicationKey, ...signature } }
 }
 
 function sign(options: ClientOptions, method: string, url: string, body: string, timestamp: string) {
@@ -107,7 +116,7 @@ function exchange(
     const request = (url.startsWith('https:') ? requestHttps : requestHttp)(url, {
       method: call.method,
       headers,
-      timeout: options.timeoutMs ?? 30_000,
+      timeout: call.timeoutMs ?? options.timeoutMs ?? 30_000,
       ...(options.ca === undefined ? {} : { ca: options.ca }),
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     })
@@ -126,7 +135,8 @@ function exchange(
   })
 }
 
-function readError(status: number, body: string, queryId: string | null): ApiError {
+/** A refusal as it came: its body in the API's error shape, or whatever it is. */
+export function readError(status: number, body: string, queryId: string | null): ApiError {
   const { message, errorCode, details } = readObject(body)
   const { cause, remedy } = readObject(JSON.stringify(details ?? null))
   return new ApiError(typeof message === 'string' ? message : `The API answered ${status}.`, {

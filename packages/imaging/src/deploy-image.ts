@@ -1,6 +1,6 @@
 import { type BootVerdict, checkBoot } from './boot/check-boot.ts'
 import { buildConfigDrive } from './configdrive/build-config-drive.ts'
-import type { DeployOptions, DeployResult } from './deploy-image.types.ts'
+import type { CheckSumType, DeployOptions, DeployResult } from './deploy-image.types.ts'
 import { assertDigest } from './digest.ts'
 import { Disk } from './disk/disk.ts'
 import { type DiskFacts, inspectDisk, SMALLEST_DISK } from './disk/inspect-disk.ts'
@@ -16,16 +16,18 @@ import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
 import { Staging } from './pipeline/staging.ts'
 import { BLOCK } from './pipeline/written-map.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
-import type { ImageSource } from './source/source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
+import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
 const ATTEMPTS = 3
 /** Enough to keep digest and writers busy. Tables that come behind the data they place need room to look back as well. */
 const RING_BYTES = 12 * 1024 * 1024
 const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
+/** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
+const UNPACKED_ROOM = 1024 * 1024 * 1024
 
 /** One call of deployImage, over its attempts. */
 interface Deployment {
@@ -86,11 +88,13 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
   const { options } = deployment
   const { image } = options
   assertGoesOn(deployment)
-  const source = await openSource(sourceOf(deployment))
+  const source = await openImageSource(deployment)
   try {
-    const bytesServed = await writeAllButBootAreas(deployment, source)
+    await writeAllButBootAreas(deployment, source)
     const staging = deployment.staging as Staging
-    const checkSum = await staging.writer.finish()
+    const ownDigest = await staging.writer.finish()
+    const packed = packedFile(source)
+    const checkSum = packed?.digest() ?? (ownDigest as string)
     for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
     noteWeakDigest(deployment)
@@ -105,8 +109,8 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     await publishBootAreas(deployment, staging.disk, areas)
     return {
       checkSum,
-      checkSumType: image.checkSum?.type ?? 'sha256',
-      bytesServed,
+      checkSumType: checkSumTypeOf(options),
+      bytesServed: packed?.received ?? staging.writer.position,
       virtualSize: staging.imageSize,
       written: staging.writer.written,
       seconds: (performance.now() - deployment.startedAt) / 1000,
@@ -120,24 +124,46 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
   }
 }
 
+/** Opens what is served, and what is packed in it. */
+async function openImageSource(deployment: Deployment): Promise<MaybePacked> {
+  const { options } = deployment
+  const source = await openSource(sourceOf(deployment))
+  try {
+    return await unpacking(source, {
+      checkSumType: checkSumTypeOf(options),
+      ramBytes: options.spoolBytes,
+      largest: () => 2 * (deployment.disk?.size ?? UNPACKED_ROOM) + UNPACKED_ROOM,
+    })
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
 /**
  * Streams the image to the disk. The disk is touched only after everything that can be known before has been checked: with
  * Range requests that is the whole layout of the image, without them what its first MiB shows.
  */
-async function writeAllButBootAreas(deployment: Deployment, source: ImageSource): Promise<number> {
+async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked): Promise<void> {
   const prepare = async (head: Buffer | null) => {
     deployment.report.progress('preflight-disk')
     const { image: request, spoolBytes } = deployment.options
     const image = await openImage(source, request.type, spoolBytes, head)
     const facts = await preflight(deployment, image)
-    deployment.staging = await openStaging(deployment, image, facts)
+    const packed = packedFile(source)
+    if (packed) deployment.report.log(`The image is packed by ${packed.packing}.`)
+    deployment.staging = await openStaging(
+      deployment,
+      image,
+      facts,
+      packed ? null : checkSumTypeOf(deployment.options),
+    )
     return watched(deployment, source, deployment.staging)
   }
-  if (source.ranged) return source.stream(await prepare(null))
+  if (source.ranged) return void (await source.stream(await prepare(null)))
   const headFirst = new HeadFirst(ringOf(deployment, LOOKBACK_RING_BYTES), prepare)
-  const bytes = await source.stream(headFirst)
+  await source.stream(headFirst)
   await headFirst.end()
-  return bytes
 }
 
 /** Refuses what would fail later, with the disk untouched. */
@@ -169,8 +195,13 @@ async function lookAhead(
 }
 
 /** Opens the disk and takes its old content away: from here on it does not boot until it is published. */
-async function openStaging(deployment: Deployment, image: OpenedImage, facts: DiskFacts): Promise<Staging> {
-  const { options, report } = deployment
+async function openStaging(
+  deployment: Deployment,
+  image: OpenedImage,
+  facts: DiskFacts,
+  checkSumType: CheckSumType | null,
+): Promise<Staging> {
+  const { report } = deployment
   const ring = ringOf(deployment, image.placesData ? RING_BYTES : LOOKBACK_RING_BYTES)
   const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
   report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
@@ -181,7 +212,7 @@ async function openStaging(deployment: Deployment, image: OpenedImage, facts: Di
     decoder,
     clusterSize: image.clusterSize,
     ring,
-    checkSumType: options.image.checkSum?.type ?? 'sha256',
+    checkSumType,
     restIsZero,
   })
 }
@@ -200,6 +231,10 @@ async function takeAwayOldContent(deployment: Deployment, disk: Disk, image: Ope
   if (isFile || image.virtualSize === undefined) return isFile
   const length = Math.min(Math.ceil(image.virtualSize / BLOCK) * BLOCK, disk.size)
   return zeroOut(disk, length, deployment.options.signal)
+}
+
+function checkSumTypeOf({ image }: DeployOptions): CheckSumType {
+  return image.checkSum?.type ?? 'sha256'
 }
 
 /** MD5 and SHA-1 are in OVHcloud's contract, and tell accidents from the image that was meant, but not attacks. */
@@ -320,8 +355,12 @@ function sourceOf({ options, report }: Deployment): OpenSourceRequest {
 }
 
 /** Counts what arrives for the progress report. */
-function watched(deployment: Deployment, source: ImageSource, { writer }: Staging): RingSink {
-  const report = () => deployment.report.progress('write', writer.position, source.size ?? null)
+function watched(deployment: Deployment, source: MaybePacked, { writer }: Staging): RingSink {
+  const packed = packedFile(source)
+  const report = () => {
+    const done = packed ? packed.received : writer.position
+    deployment.report.progress('write', done, (packed ? packed.fileSize : source.size) ?? null)
+  }
   return {
     get position() {
       return writer.position
@@ -348,7 +387,7 @@ function buildDrive({ configDrive }: DeployOptions, sectorSize: 512 | 4096): Uin
 function sizeOfNewFile({ virtualSize }: OpenedImage, configDrive: Uint8Array | null): number {
   if (virtualSize === undefined) {
     throw new ImagingError('DISK', {
-      cause: 'The target file has no size, and the server does not say how large the image is.',
+      cause: 'The target file has no size, and how large the image is cannot be known beforehand.',
       remedy: 'Make the target file as large as the disk that it stands for.',
     })
   }

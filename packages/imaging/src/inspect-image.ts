@@ -15,11 +15,15 @@ import type { ByteSink, ImageSource } from './source/source.ts'
 import { BOOT_AREA, type TableSummary } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
+import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.ts'
+import type { Packing } from './unpack/packing.ts'
 
 /** Room on the disk that is assumed where no size is given: the image, and what a moved table needs. */
 const ROOM = 4 * BOOT_AREA
 /** The size of an image whose size the server does not tell: larger than any. */
 const UNKNOWN_SIZE = 2 ** 50
+/** For the window or dictionary of a packed file: no program asks for more unless it is told to. */
+const UNPACK_RAM = 128 * 1024 * 1024
 
 export interface InspectOptions {
   /** `type` null: what its first bytes say. */
@@ -36,6 +40,8 @@ export interface InspectOptions {
 
 export interface Inspection {
   format: ImageType
+  /** How the served file is packed around the image. */
+  packing: Packing | null
   /** Bytes; null where the server does not tell. */
   virtualSize: number | null
   bytesServed: number | null
@@ -79,7 +85,7 @@ async function inspect({
   ...wish
 }: InspectOptions): Promise<Inspection> {
   const { url, file, httpHeader } = request
-  const source = await openSource({
+  const served = await openSource({
     url,
     ...(file ? { file } : {}),
     httpHeader,
@@ -88,12 +94,17 @@ async function inspect({
     hasCheckSum: true, // to look at an image, its end need not be known
   })
   try {
+    const source = await unpacking(served, {
+      checkSumType: 'sha256',
+      ramBytes: UNPACK_RAM,
+      largest: () => UNKNOWN_SIZE, // only the head is unpacked
+    })
     const head = source.ranged ? null : await readHead(source)
     const type = request.type ?? (await detectType(source, head))
     const image = await openImage(source, type, 0, head)
     return await describe(source, type, image, wish)
   } finally {
-    await source.close()
+    await served.close()
   }
 }
 
@@ -107,7 +118,7 @@ async function detectType(source: ImageSource, head: Buffer | null): Promise<Ima
 }
 
 async function describe(
-  source: ImageSource,
+  source: MaybePacked,
   format: ImageType,
   image: OpenedImage,
   wish: Pick<InspectOptions, 'boot' | 'bus' | 'diskSize' | 'sectorSize'>,
@@ -128,10 +139,12 @@ async function describe(
     transport: wish.bus,
     cpu: null,
   })
+  const packed = packedFile(source)
   const inspection = {
     format,
+    packing: packed?.packing ?? null,
     virtualSize: virtualSize ?? null,
-    bytesServed: source.size ?? null,
+    bytesServed: (packed ? packed.fileSize : source.size) ?? null,
     ranged: source.ranged,
     clusterSize: header?.clusterSize ?? null,
     compression: header?.codec ?? null,
@@ -155,9 +168,14 @@ function describeBoot({ sector, esps, kernels }: BootFacts) {
   }
 }
 
-function warningsFor({ ranged, table, efi }: Omit<Inspection, 'warnings'>, { esps }: BootFacts): string[] {
+function warningsFor(
+  { packing, ranged, table, efi }: Omit<Inspection, 'warnings'>,
+  { esps }: BootFacts,
+): string[] {
   const warnings: string[] = []
-  if (!ranged) {
+  if (packing !== null) {
+    warnings.push(`The image is packed by ${packing}, so only its head was looked at.`)
+  } else if (!ranged) {
     warnings.push('The server does not support Range requests, so only the head of the image was looked at.')
   }
   if (table?.kind === 'none') warnings.push('The image has no partition table.')

@@ -9,7 +9,7 @@ import { UsageError } from '../usage-error.ts'
 
 /** What a customer needs to deploy and to follow. */
 const byoiRules: AccessRule[] = [
-  ...(['GET', 'POST', 'DELETE'] as const).flatMap((method) => [
+  ...(['GET', 'POST', 'PUT', 'DELETE'] as const).flatMap((method) => [
     { method, path: '/dedicated/server' },
     { method, path: '/dedicated/server/*' },
   ]),

@@ -1,4 +1,5 @@
 import { type DiskFacts, type Order } from '@byoi/contract'
+import { phoneHomeUrl } from '../serial/phone-home.ts'
 import { unseal } from '../deployments/deployment-secrets.ts'
 import { type WorkflowContext } from '../deployments/workflow-context.ts'
 import { type Trx } from '../store/database.ts'
@@ -35,7 +36,7 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
     configDrive:
       secrets.configDrive === null
         ? null
-        : { instanceId: row.id, ...secrets.configDrive, phoneHomeUrl: null },
+        : { instanceId: row.id, ...secrets.configDrive, phoneHomeUrl: phoneHomeUrl(context, secrets) },
     addressPolicy: context.settings.addressPolicy,
     spoolBytes: context.settings.spoolBytes,
   }

@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import { appendAudit } from '../store/audit.ts'
 import { type Trx } from '../store/database.ts'
-import { beginning } from './beginning.ts'
-import { noSecrets, seal, unseal, wiped } from './deployment-secrets.ts'
+import { unseal, wiped } from './deployment-secrets.ts'
 import { diskWithoutAgent } from './outcomes.ts'
-import { changeChannel, databaseTime, transition } from './transition.ts'
+import { openRescue } from './rescue.ts'
+import { changeChannel, transition } from './transition.ts'
 import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
 
 /**
@@ -22,10 +20,11 @@ export async function cancelNow(
     .updateTable('server')
     .set({ epoch: sql`epoch + 1` })
     .where('id', '=', row.server_id)
-    .returning('epoch')
+    .returningAll()
     .executeTakeFirst()
   if (server === undefined) throw new Fenced()
-  const rescueSshKey = unseal(context, row)?.configDrive?.sshKey ?? null
+  // Read now: with the deployment's other secrets it is wiped next.
+  const sshKey = unseal(context, row)?.configDrive?.sshKey ?? null
   await transition(context, trx, row, {
     state: 'cancelled',
     set: {
@@ -39,41 +38,7 @@ export async function cancelNow(
     action: 'deployment.cancel',
     actor,
   })
-  await openRescue(context, trx, row, rescueSshKey, actor)
-}
-
-async function openRescue(
-  context: WorkflowContext,
-  trx: Trx,
-  row: DeploymentRow,
-  sshKey: string | null,
-  actor: string,
-): Promise<void> {
-  const id = randomUUID()
-  const now = await databaseTime(trx)
-  await trx
-    .insertInto('deployment')
-    .values({
-      id,
-      server_id: row.server_id,
-      service_name: row.service_name,
-      account: row.account,
-      kind: 'rescue',
-      ...beginning(context, now),
-      request: JSON.stringify(null),
-      ...seal(context.masterKey, id, { ...noSecrets, rescueSshKey: sshKey }),
-      disk: row.disk,
-      cancels: row.id,
-    })
-    .execute()
-  await context.enqueueLook(trx, id)
-  await appendAudit(trx, {
-    actor,
-    action: 'rescue.start',
-    serviceName: row.service_name,
-    deploymentId: id,
-    detail: { cancels: row.id },
-  })
+  await openRescue(context, trx, server, { cancels: row, sshKey }, actor)
 }
 
 /** The rescue is over: so is the cancel that asked for it. */

@@ -14,9 +14,17 @@ export interface DeploymentSecrets {
   } | null
   /** Key for the rescue system of this deployment's own rescue. */
   rescueSshKey: string | null
+  /** Last part of the URL at which the deployed system phones home; null: it is not asked to. */
+  phoneHomeWord: string | null
 }
 
-export const noSecrets: DeploymentSecrets = { url: '', httpHeader: [], configDrive: null, rescueSshKey: null }
+export const noSecrets: DeploymentSecrets = {
+  url: '',
+  httpHeader: [],
+  configDrive: null,
+  rescueSshKey: null,
+  phoneHomeWord: null,
+}
 
 export const secretsOf = (request: ByoiRequest): DeploymentSecrets => ({
   url: request.url.reveal(),
@@ -37,6 +45,7 @@ export const secretsOf = (request: ByoiRequest): DeploymentSecrets => ({
           })),
         },
   rescueSshKey: null,
+  phoneHomeWord: null,
 })
 
 const keyPurpose = (id: string) => `deployment ${id} key`

@@ -5,9 +5,13 @@ import { appendAudit, callerName } from '../store/audit.ts'
 import { answering, type Trx } from '../store/database.ts'
 import { cancelNow } from './cancel.ts'
 import { startInspection } from './inspection.ts'
+import { currentRescue, startRescue } from './rescue.ts'
 import { lockServer, openDeployment } from './server-lock.ts'
 import { type Changes } from './changes.ts'
 import { beginning } from './beginning.ts'
+import { awaitsBoot } from '../serial/boot-evidence.ts'
+import { mintPhoneHomeWord } from '../serial/phone-home.ts'
+import { hashOfWord } from './boot-word.ts'
 import { seal, secretsOf } from './deployment-secrets.ts'
 import { databaseTime, transition } from './transition.ts'
 import { deploymentView } from './view.ts'
@@ -49,8 +53,11 @@ export function deploymentsPort(context: WorkflowContext, changes: Changes): Dep
 
     forget: (account, serviceName, by) => answering(() => forget(context, account, serviceName, by)),
 
+    rescue: (account, serviceName, by) => answering(() => startRescue(context, account, serviceName, by)),
+    currentRescue: (account, serviceName) => answering(() => currentRescue(db, account, serviceName)),
+
     inspect: (serviceName, by) => answering(() => startInspection(context, serviceName, by)),
-    watch: (id, afterEventId, signal) => watch(read, changes, id, afterEventId, signal),
+    watch: (id, afterEventId, signal) => watch(context, read, changes, id, afterEventId, signal),
 
     resolveHold: (id, decision, by) =>
       answering(async () => {
@@ -101,6 +108,7 @@ async function insert(
 ): Promise<string> {
   const id = randomUUID()
   const now = await databaseTime(trx)
+  const phoneHomeWord = mintPhoneHomeWord(context, server, request)
   await trx
     .insertInto('deployment')
     .values({
@@ -117,7 +125,8 @@ async function insert(
         description: request.description,
         diskGroupId: request.diskGroupId,
       }),
-      ...seal(context.masterKey, id, secretsOf(request)),
+      ...seal(context.masterKey, id, { ...secretsOf(request), phoneHomeWord }),
+      phone_home_hash: phoneHomeWord === null ? null : hashOfWord(phoneHomeWord),
     })
     .execute()
   return id
@@ -169,6 +178,7 @@ async function cancelAfterPublish(
 }
 
 async function* watch(
+  context: WorkflowContext,
   read: (id: string) => Promise<DeploymentRow | undefined>,
   changes: Changes,
   id: string,
@@ -186,7 +196,8 @@ async function* watch(
       seen = row.version
       yield { id: row.version, view: deploymentView(row) }
     }
-    if (row.ended_at !== null) return waiting.abort()
+    const over = row.ended_at !== null && !(await answering(() => awaitsBoot(context, row)))
+    if (over) return waiting.abort()
     await change
   }
 }

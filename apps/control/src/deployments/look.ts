@@ -1,22 +1,20 @@
 import { judge } from '@byoi/bmc'
 import { sql } from 'kysely'
+import { CannotWork } from '../bmcs/bmc-kind.ts'
 import { type Db, isAway } from '../store/database.ts'
+import { withBmcLock } from './bmc-lock.ts'
 import { cancelNow } from './cancel.ts'
 import { carrierOf } from './carrier.ts'
 import { failing, holding } from './outcomes.ts'
 import { CommandFailed, type StepContext, type StepResult } from './step.ts'
 import { endInError, stopServer } from './steps/stop-server.ts'
 import { databaseTime, transition, wait } from './transition.ts'
-import { type DeploymentRow, Fenced, type WorkflowContext } from './workflow-context.ts'
+import { type DeploymentRow, Fenced, type ServerRow, type WorkflowContext } from './workflow-context.ts'
 import { workflow } from './workflow.ts'
 
-/** More than one BMC command takes. A replica that was stopped for longer has lost its lock when it goes on. */
-const lockLifeMs = 240_000
 const busyMs = 500
 /** After a crash between an intent and its act, somebody looks again within this time. */
 const recordedMs = 10_000
-/** Two-part advisory locks: the first number says what the second is about. */
-const serverLocks = 0x62796f
 
 /**
  * Looks at a deployment and does what its row says is next, until it has to wait. Safe to call at any time, twice, and on any
@@ -29,12 +27,12 @@ export async function look(context: WorkflowContext, id: string): Promise<void> 
     .where('id', '=', id)
     .executeTakeFirst()
   if (found?.state !== 'open') return
-  const ran = await withServerLock(context.db, found.server_id, async (locked) => {
+  const ran = await withBmcLock(context.db, found.server_id, async (locked) => {
     while (await lookOnce(context, locked, id)) {
       // Goes on until there is something to wait for.
     }
   })
-  if (!ran) await lookLater(context, id)
+  if (ran === null) await lookLater(context, id)
 }
 
 /** Another look holds the server; what this one came for may be news to it, so it is not dropped. */
@@ -45,25 +43,6 @@ async function lookLater({ db }: WorkflowContext, id: string): Promise<void> {
     .where('id', '=', id)
     .where('state', '=', 'open')
     .execute()
-}
-
-/** Runs on one connection that holds the server's lock; false when another one does. */
-async function withServerLock(db: Db, server: number, run: (locked: Db) => Promise<void>): Promise<boolean> {
-  return await db.connection().execute(async (locked) => {
-    const { rows } = await sql<{ ours: boolean }>`
-      select pg_try_advisory_lock(${serverLocks}, ${server}) as ours`.execute(locked)
-    if (rows[0]?.ours !== true) return false
-    try {
-      await sql`select set_config('idle_session_timeout', ${String(lockLifeMs)}, false)`.execute(locked)
-      await run(locked)
-      return true
-    } finally {
-      // On a connection that is lost, the lock is lost with it.
-      await sql`select pg_advisory_unlock(${serverLocks}, ${server}), set_config('idle_session_timeout', '0', false)`
-        .execute(locked)
-        .catch(() => undefined)
-    }
-  })
 }
 
 /** One step. True: look again at once. */
@@ -96,18 +75,33 @@ async function load(context: WorkflowContext, locked: Db, id: string): Promise<S
     .selectAll()
     .where('id', '=', row.server_id)
     .executeTakeFirstOrThrow()
-  const bmc = context.openBmc(server)
+  const tools = await toolsOf(context, locked, row, server)
+  if (tools === null) return null
   return {
     ...context,
+    ...tools,
     row,
     server,
     locked,
     now: await databaseTime(locked),
-    bmc,
-    carrier: carrierOf(bmc, server),
     record: async (evidence, action) => {
       await transition(context, locked, row, { evidence, look: recordedMs, action })
     },
+  }
+}
+
+/** null: nothing can be done with the server as it is described, and an operator must put that right first. */
+async function toolsOf(context: WorkflowContext, locked: Db, row: DeploymentRow, server: ServerRow) {
+  try {
+    const bmc = context.openBmc(server)
+    return { bmc, carrier: carrierOf(context, bmc, server) }
+  } catch (error) {
+    if (!(error instanceof CannotWork)) throw error
+    const change = holding(`The server cannot be used as it is described. ${error.message}`)
+    await transition(context, locked, row, change).catch((fenced: unknown) => {
+      if (!(fenced instanceof Fenced)) throw fenced
+    })
+    return null
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Trx } from '../store/database.ts'
+import { type Db, type Trx } from '../store/database.ts'
 import { type DeploymentRow, type ServerRow } from './workflow-context.ts'
 
 /** Changes of one server happen one after the other. The owner stands in the WHERE; null: any owner. */
@@ -16,7 +16,7 @@ export const lockServer = async (
     .executeTakeFirst()
 
 /** What is open on the server, whatever its kind: there is one at most. */
-export const openDeployment = async (trx: Trx, serverId: number): Promise<DeploymentRow | undefined> =>
+export const openDeployment = async (trx: Db | Trx, serverId: number): Promise<DeploymentRow | undefined> =>
   await trx
     .selectFrom('deployment')
     .selectAll()

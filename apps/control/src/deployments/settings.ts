@@ -22,6 +22,8 @@ export interface WorkflowSettings {
   bmcTimeoutMs: number
   /** One question to a BMC for `server check`. */
   checkTimeoutMs: number
+  /** How long an operator's question waits until the workflow leaves a server's BMC. */
+  bmcLockWaitMs: number
   /** Between two readings of the power that must agree before off is believed. */
   readingsApartMs: number
   /** Waits between the tries of a step whose BMC failed; when they are used up the step has failed. */
@@ -34,6 +36,12 @@ export interface WorkflowSettings {
   maxStartsWithoutJoin: number
   /** Servers in a row that stayed on without an agent: they boot something else. */
   maxLateBoots: number
+  /** How long a server's serial console is recorded after the end of its deployment. */
+  consoleAfterMs: number
+  /** How long what a serial console showed is kept. */
+  consoleKeepMs: number
+  /** Deployed systems with a config drive are asked to phone home, at the provisioning listener. */
+  phoneHome: boolean
   addressPolicy: AddressPolicy
   /** RAM of the agent for image data whose place is not known yet, in bytes. */
   spoolBytes: number
@@ -53,12 +61,16 @@ export const defaultSettings: WorkflowSettings = {
   cancelWaitMs: 30_000,
   bmcTimeoutMs: 3 * minute,
   checkTimeoutMs: minute,
+  bmcLockWaitMs: 15_000,
   readingsApartMs: 2000,
   retryMs: [1000, 2000, 4000, 8000, 15_000, 30_000],
   maxEpochs: 50,
   maxJoinsWithoutProgress: 3,
   maxStartsWithoutJoin: 5,
   maxLateBoots: 2,
+  consoleAfterMs: 10 * minute,
+  consoleKeepMs: 30 * 24 * 60 * minute,
+  phoneHome: false,
   addressPolicy: { allow: [], deny: [], allowPrivate: true, denyPorts: [] },
   spoolBytes: 256 * 1024 * 1024,
 }

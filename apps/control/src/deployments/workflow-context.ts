@@ -20,8 +20,28 @@ export interface WorkflowContext {
   openBmc: (server: ServerRow) => Bmc
   /** Asks for a look at the deployment, in the transaction of the change that needs it. */
   enqueueLook: (trx: Trx, deploymentId: string) => Promise<void>
-  /** What the boot medium tells the agent. */
-  agentEndpoint: { controlUrl: string; caPem: string }
+  endpoints: Endpoints
+  /** null: this control plane has no provisioning listener. */
+  provisioning: Provisioning | null
+}
+
+/** What boot media tell agents. Known once the listeners have their ports. */
+export interface Endpoints {
+  /** Where agents on this machine call. */
+  controlUrl: string
+  /** Where the agents of real servers call. */
+  agentUrl: string
+  caPem: string
+}
+
+/** Where real servers fetch their agent. URLs without a slash at the end. */
+export interface Provisioning {
+  /** As servers see it. */
+  url: string
+  /** As BMCs see it. */
+  mediaUrl: string
+  /** Directory of what `byoi ramdisk build` made. */
+  ramdisk: string
 }
 
 /** The row was changed by somebody else meanwhile, or its epoch is over: stop at once, there is nothing to put right. */

@@ -34,6 +34,7 @@ const classes: Record<number, string> = {
   409: 'Client::Conflict',
   413: 'Client::PayloadTooLarge',
   415: 'Client::UnsupportedMediaType',
+  426: 'Client::UpgradeRequired',
   429: 'Client::TooManyRequests',
   431: 'Client::RequestHeaderFieldsTooLarge',
   500: 'Server::InternalServerError',

@@ -4,8 +4,9 @@ import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { ApiFailure, tooMany } from './api-failure.ts'
 import { type HttpConfig } from './http-config.ts'
 import { type Identity, notGranted } from './identity.ts'
-import { type Application, type Consumer, type Ports } from './ports.ts'
+import { type Consumer, type Ports } from './ports.ts'
 import { RateLimit } from './rate-limit.ts'
+import { invalidTicket, ticketOf } from './serial-ticket.ts'
 import { candidateUrls, describeHashed, isSignatureRight, type SignedParts } from './signature-check.ts'
 
 /** How far a timestamp may be from our clock, in seconds. */
@@ -14,6 +15,12 @@ const windowSeconds = 300
 const replayMs = (2 * windowSeconds + 60) * 1000
 /** Hashed with where there is no such application, so that the answer takes as long. */
 const noSecret = randomBytes(16).toString('hex')
+
+interface Proof {
+  identity: Omit<Identity, 'body'>
+  /** null: it was a ticket. */
+  signature: string | null
+}
 
 interface Authentication {
   /** Hook before the handler. */
@@ -35,7 +42,9 @@ export function createAuthentication(ports: Ports, config: HttpConfig): Authenti
     if (request.is404 || request.routeOptions.config.anonymous === true) return
     const wait = badSignatures.wait(request.ip)
     if (wait > 0) throw tooMany(wait, 'There were too many failed authentications from this address.')
-    const proof = await prove(request, ports, config).catch((error: unknown) => {
+    const ticket = ticketOf(request)
+    const proving = ticket === null ? prove(request, ports, config) : redeem(request, ticket, ports)
+    const proof = await proving.catch((error: unknown) => {
       if (error instanceof ApiFailure && error.status < 500) badSignatures.take(request.ip)
       throw error
     })
@@ -46,7 +55,9 @@ export function createAuthentication(ports: Ports, config: HttpConfig): Authenti
     const server = changedServer(request, caller.account)
     const pause = server === null ? 0 : changes.wait(server)
     if (pause > 0) throw tooMany(pause, 'This server was changed too often.')
-    if (changesState(request)) await refuseReplay(proof.signature, caller.applicationKey, ports)
+    if (changesState(request) && proof.signature !== null) {
+      await refuseReplay(proof.signature, caller.applicationKey, ports)
+    }
     request.identity = { ...proof.identity, body }
   }
   const countChange = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -59,16 +70,13 @@ export function createAuthentication(ports: Ports, config: HttpConfig): Authenti
 /** Whose rate a change counts against; null for reads, and for calls that are about no server. */
 function changedServer(request: FastifyRequest, account: string): string | null {
   const { serviceName } = request.params as { serviceName?: string }
+  if (request.routeOptions.config.changesNothing === true) return null
   return changesState(request) && serviceName !== undefined ? `${account} ${serviceName}` : null
 }
 
 /** Finds out who calls. Throws 400, 401 or 403 in OVHcloud's words. */
-async function prove(
-  request: FastifyRequest,
-  ports: Ports,
-  config: HttpConfig,
-): Promise<{ identity: Omit<Identity, 'body'>; signature: string }> {
-  if (request.originalUrl.includes('?')) throw unknownQuery()
+async function prove(request: FastifyRequest, ports: Ports, config: HttpConfig): Promise<Proof> {
+  checkQuery(request)
   const applicationKey = only(request, 'x-ovh-application')
   const timestamp = only(request, 'x-ovh-timestamp')
   const consumerKey = only(request, 'x-ovh-consumer')
@@ -87,19 +95,38 @@ async function prove(
   if (application === null) throw invalidKey()
   if (consumer === null || consumer.applicationKey !== application.applicationKey) throw noCredential()
   if (!right || !/^\$1\$[0-9a-f]{40}$/.test(signature)) throw invalidSignature(parts)
-  return { identity: identify(request, application, consumer), signature }
+  return { identity: identify(request, application.applicationKey, consumer), signature }
 }
 
-function identify(request: FastifyRequest, application: Application, consumer: Consumer) {
+function identify(request: FastifyRequest, applicationKey: string, consumer: Consumer) {
   const caller = {
     account: consumer.account,
-    applicationKey: application.applicationKey,
+    applicationKey,
     credentialId: consumer.credentialId,
     operator: consumer.operator,
     address: request.ip,
     queryId: request.id,
   }
-  return { caller, consumer }
+  return { caller, consumer, readonly: false }
+}
+
+/** Finds out for whom a ticket was issued, and takes it. It is good for the server that it was issued for. */
+async function redeem(request: FastifyRequest, ticket: string, ports: Ports): Promise<Proof> {
+  checkQuery(request)
+  const found = await ports.serial.takeTicket(ticket)
+  const { serviceName } = request.params as { serviceName?: string }
+  if (found === null || found.serviceName !== serviceName) throw invalidTicket()
+  const consumer = await ports.credentials.findCredential(found.credentialId)
+  if (consumer === null) throw invalidTicket()
+  const identity = identify(request, consumer.applicationKey, consumer)
+  return { identity: { ...identity, readonly: found.readonly }, signature: null }
+}
+
+/** The query is part of what is signed, and where a call has one, all of it is known. */
+function checkQuery(request: FastifyRequest): void {
+  const at = request.originalUrl.indexOf('?')
+  const known = request.routeOptions.config.query
+  if (at >= 0 && known?.test(request.originalUrl.slice(at + 1)) !== true) throw unknownQuery()
 }
 
 /** The one value of a header; null when it is absent, empty, doubled or no short printable text. */
@@ -164,7 +191,7 @@ function checkRights(request: FastifyRequest, consumer: Consumer): void {
   const { operator, withoutRule } = request.routeOptions.config
   if (operator === true && !consumer.operator) throw notGranted('The call is for operators only.')
   if (withoutRule === true) return
-  const path = request.url.replace(/^\/1\.0/, '')
+  const path = request.url.replace(/^\/1\.0/, '').replace(/\?.*$/s, '')
   if (!isGranted(consumer.rules, request.method, path)) {
     throw notGranted(`No access rule of the key covers ${request.method} ${path}.`)
   }
@@ -190,7 +217,10 @@ async function refuseReplay(signature: string, applicationKey: string, ports: Po
 
 const unknownQuery = (): ApiFailure =>
   new ApiFailure(400, 'BAD_PARAMETERS', 'Received not described parameters in the query', {
-    details: { cause: 'This call has no query parameters.', remedy: 'Leave the query out.' },
+    details: {
+      cause: 'This call has no query parameters, or not these.',
+      remedy: 'Leave the query out, or write it as the API describes it.',
+    },
   })
 
 const badJson = (error: StrictJsonError): ApiFailure =>

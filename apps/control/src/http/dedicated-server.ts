@@ -2,6 +2,7 @@ import { type DedicatedServer } from '@byoi/contract'
 import { type FastifyInstance } from 'fastify'
 import { notFoundObject } from './api-failure.ts'
 import { identityOf } from './identity.ts'
+import { readOwnerChange } from './owner-change.ts'
 import { type Caller, type Ports, type Server } from './ports.ts'
 import { impossibleName } from './target.ts'
 
@@ -16,6 +17,15 @@ export function dedicatedServerRoutes(api: FastifyInstance, { servers }: Ports):
   api.get<{ Params: { serviceName: string } }>('/dedicated/server/:serviceName', async (request) =>
     dedicatedServer(await ownServer(servers, identityOf(request).caller, request.params.serviceName)),
   )
+
+  api.put<{ Params: { serviceName: string } }>('/dedicated/server/:serviceName', async (request, reply) => {
+    const { caller, body } = identityOf(request)
+    const server = await ownServer(servers, caller, request.params.serviceName)
+    const change = readOwnerChange(body, dedicatedServer(server))
+    const { account, serviceName } = server
+    if (!(await servers.change(account, serviceName, change, caller))) throw notFoundServer(serviceName)
+    return reply.send(null)
+  })
 }
 
 /**
@@ -44,7 +54,7 @@ const dedicatedServer = (server: Server): DedicatedServer => ({
   bootScript: null,
   commercialRange: null,
   datacenter: null,
-  efiBootloaderPath: null,
+  efiBootloaderPath: server.efiBootloaderPath,
   iam: null,
   ip: null,
   linkSpeed: null,
@@ -58,7 +68,7 @@ const dedicatedServer = (server: Server): DedicatedServer => ({
   rack: null,
   region: 'byoi',
   rescueMail: null,
-  rescueSshKey: null,
+  rescueSshKey: server.rescueSshKey,
   reverse: null,
   rootDevice: null,
   serverId: server.serverId,

@@ -50,7 +50,8 @@ export function deploymentRoutes(api: FastifyInstance, ports: Ports, config: Htt
   })
 }
 
-async function ownDeployment({ deployments }: Ports, caller: Caller, id: string) {
+/** The account's deployment, or any for an operator. */
+export async function ownDeployment({ deployments }: Ports, caller: Caller, id: string) {
   const view = /^[A-Za-z0-9-]{1,64}$/.test(id) ? await deployments.byId(scopeOf(caller), id) : null
   if (view === null) throw notFoundObject('id', /^[A-Za-z0-9-]{1,64}$/.test(id) ? id : null)
   return view

@@ -69,7 +69,7 @@ export interface TestAnswer {
 }
 
 /** Signs a call as go-ovh and python-ovh do (the endpoint as configured, port included) and sends it raw. */
-export async function call(api: TestApi, key: TestKey, options: TestCall): Promise<TestAnswer> {
+export async function call(api: Pick<TestApi, 'port'>, key: TestKey, options: TestCall): Promise<TestAnswer> {
   const { method = 'GET', target, body = '' } = options
   const timestamp = options.timestamp ?? freshTimestamp()
   const signature = ovhSignature({

@@ -9,6 +9,8 @@ export interface Identity {
   consumer: Consumer
   /** The body as strict JSON; undefined when it is empty. */
   body: Json | undefined
+  /** It was proved by a ticket with which one may only look. */
+  readonly: boolean
 }
 
 declare module 'fastify' {
@@ -22,6 +24,12 @@ declare module 'fastify' {
     withoutRule?: boolean
     /** Needs a key of an operator. */
     operator?: boolean
+    /** What the query may be, as a whole. Without it there may be none. */
+    query?: RegExp
+    /** Takes a ticket instead of a signature. */
+    ticket?: boolean
+    /** A POST that does not count as a change of its server. */
+    changesNothing?: boolean
   }
 }
 

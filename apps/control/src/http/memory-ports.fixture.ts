@@ -5,6 +5,7 @@ import {
   type DeploymentEvent,
   type Ports,
   type Server,
+  type ServerChange,
   Unavailable,
 } from './ports.ts'
 
@@ -15,8 +16,10 @@ export interface MemoryPorts extends Ports {
   /** `account/serviceName` */
   owned: Map<string, Server>
   views: Map<string, DeploymentView>
+  rescues: Map<string, DeploymentView>
   started: { request: ByoiRequest; by: Caller }[]
   forgotten: string[]
+  changed: ServerChange[]
   eventsOf: Map<string, DeploymentEvent[]>
   /** While true every port throws `Unavailable`. */
   down: boolean
@@ -76,6 +79,8 @@ export function addServer(ports: MemoryPorts, account: string, serviceName: stri
       },
     ],
     ownImage: false,
+    rescueSshKey: null,
+    efiBootloaderPath: null,
     createdAt: '2026-01-12T09:30:04.000Z',
   })
 }
@@ -120,8 +125,10 @@ export function memoryPorts(): MemoryPorts {
     secrets: new Map(),
     owned: new Map(),
     views: new Map(),
+    rescues: new Map(),
     started: [],
     forgotten: [],
+    changed: [],
     eventsOf: new Map(),
     down: false,
     credentials: {
@@ -133,6 +140,9 @@ export function memoryPorts(): MemoryPorts {
       async findConsumer(consumerKey) {
         if (ports.down) throw new Unavailable()
         return ports.consumers.get(consumerKey) ?? null
+      },
+      async findCredential(credentialId) {
+        return [...ports.consumers.values()].find((one) => one.credentialId === credentialId) ?? null
       },
     },
     replays: {
@@ -151,6 +161,11 @@ export function memoryPorts(): MemoryPorts {
       async find(account, serviceName) {
         return ports.owned.get(`${account}/${serviceName}`) ?? null
       },
+      async change(account, serviceName, change) {
+        const server = ports.owned.get(`${account}/${serviceName}`)
+        if (server !== undefined) Object.assign(server, change)
+        return server !== undefined
+      },
       async add(server) {
         if (server.bmc.kind === 'unknown') return { kind: 'refused', reason: 'The kind is unknown.' }
         if ([...ports.owned.values()].some((other) => other.serviceName === server.serviceName)) {
@@ -158,6 +173,15 @@ export function memoryPorts(): MemoryPorts {
         }
         addServer(ports, server.account, server.serviceName)
         return { kind: 'added' }
+      },
+      async set(serviceName, change) {
+        const server = [...ports.owned.values()].find((one) => one.serviceName === serviceName)
+        if (server === undefined) return { kind: 'none' }
+        const open = ports.views.get(serviceName)
+        if (open?.state === 'open') return { kind: 'busy', deploymentId: open.id }
+        if (change.settings?.['address'] === 'bad') return { kind: 'refused', reason: 'It does not answer.' }
+        ports.changed.push(change)
+        return { kind: 'set' }
       },
       async listAll() {
         return [...ports.owned.values()].map(withBmc)
@@ -208,8 +232,21 @@ export function memoryPorts(): MemoryPorts {
         if (last !== undefined && last.view.endedAt !== null) return
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
       },
+      async rescue(_account, serviceName) {
+        const open = ports.views.get(serviceName)
+        if (open?.state === 'open') return { kind: 'conflict', id: open.id }
+        const id = `d-${nextId++}`
+        ports.rescues.set(serviceName, view(id, serviceName, { kind: 'rescue' }))
+        return { kind: 'started', id }
+      },
+      async currentRescue(_account, serviceName) {
+        return ports.rescues.get(serviceName) ?? null
+      },
       async inspect(serviceName) {
-        return { kind: 'started', id: `inspect-${serviceName}` }
+        const open = ports.views.get(serviceName)
+        if (open?.state === 'open') return { kind: 'conflict', id: open.id }
+        const known = [...ports.owned.values()].some((one) => one.serviceName === serviceName)
+        return known ? { kind: 'started', id: `inspect-${serviceName}` } : { kind: 'none' }
       },
       async resolveHold(id) {
         const found = [...ports.views.values()].find((one) => one.id === id)
@@ -240,18 +277,27 @@ export function memoryPorts(): MemoryPorts {
         return found.length > 0
       },
     },
+    serial: {
+      hasConsole: async () => false,
+      recording: async () => null,
+      async *follow() {},
+      typist: () => async () => undefined,
+      issueTicket: async () => ({ ticket: 'ticket', expiresIn: 30 }),
+      takeTicket: async () => null,
+    },
     health: {
       async ready() {
         return !ports.down
       },
     },
+    netboot: () => null,
   }
   return ports
 }
 
 const withBmc = (server: Server) => ({
   ...server,
-  bmc: { kind: 'simulated', settings: {} },
+  bmc: { kind: 'simulated', settings: {}, identity: null },
   agentBoot: null,
   found: null,
 })

@@ -5,7 +5,10 @@ import {
   type DeploymentView,
   type DiskFacts,
   type HoldDecision,
+  type NetbootAnswer,
   type Secret,
+  type SerialState,
+  type SerialTicket,
   type ServerAnswer,
   type ServerCheck,
 } from '@byoi/contract'
@@ -21,7 +24,10 @@ export interface Ports {
   servers: Servers
   deployments: Deployments
   keys: Keys
+  serial: Serial
   health: Health
+  /** What the boot of real servers needs to know; null: there is no provisioning listener. */
+  netboot: () => NetbootAnswer | null
 }
 
 /** The database (or what else is needed to answer) is away for now. */
@@ -73,6 +79,8 @@ export interface Credentials {
   findApplication(applicationKey: string): Promise<Application | null>
   /** null when there is none. Same range. */
   findConsumer(consumerKey: string): Promise<Consumer | null>
+  /** The same by its number. */
+  findCredential(credentialId: number): Promise<Consumer | null>
 }
 
 export interface Replays {
@@ -116,12 +124,15 @@ export interface Server {
   diskGroups: DiskGroup[]
   /** True when the last deployment that ended is `done`: the server runs the customer's own image. */
   ownImage: boolean
+  /** OVHcloud's properties of the same names. */
+  rescueSshKey: string | null
+  efiBootloaderPath: string | null
   /** RFC 3339. */
   createdAt: string
 }
 
 export interface ServerDetail extends Server {
-  bmc: Omit<BmcSettings, 'password'>
+  bmc: ServerAnswer['bmc']
   agentBoot: AgentBoot | null
   found: ServerAnswer['found']
 }
@@ -137,16 +148,50 @@ export interface NewServer {
   agentBoot: AgentBoot | null
 }
 
+/** What a server's owner may change; what is absent stays. */
+export interface OwnerChange {
+  /** An OpenSSH public key line; null: none. */
+  rescueSshKey?: string | null
+  /** As `isEfiPath` judges it; null: what the agent finds. */
+  efiBootloaderPath?: string | null
+}
+
+/** What an operator may change of a server; what is absent stays. */
+export interface ServerChange {
+  /** All of them. */
+  settings?: BmcSettings['settings']
+  password?: Secret
+  agentBoot?: AgentBoot
+  /** Empty: made from what the agent finds. */
+  diskGroups?: DiskGroup[]
+}
+
 export interface Servers {
   /** Names in alphabetical order. */
   list(account: string): Promise<string[]>
   /** null when there is none or it belongs to another account: the two must cost the same (one query, owner in WHERE). */
   find(account: string, serviceName: string): Promise<Server | null>
-  /** `exists`: the name is taken. `refused`: the settings cannot work; `reason` is one sentence without secrets. */
+  /** Changes what belongs to the owner. False: the account has no such server. */
+  change(account: string, serviceName: string, change: OwnerChange, by: Caller): Promise<boolean>
+  /**
+   * Tries the server's BMC first. `exists`: the name is taken. `refused`: the settings cannot work; `reason` is a sentence or two
+   * without secrets.
+   */
   add(
     server: NewServer,
     by: Caller,
   ): Promise<{ kind: 'added' } | { kind: 'exists' } | { kind: 'refused'; reason: string }>
+  /** `busy`: a deployment is open, and on hold only the BMC's password and pin may change. */
+  set(
+    serviceName: string,
+    change: ServerChange,
+    by: Caller,
+  ): Promise<
+    | { kind: 'set' }
+    | { kind: 'none' }
+    | { kind: 'busy'; deploymentId: string }
+    | { kind: 'refused'; reason: string }
+  >
   /** Of all accounts, in alphabetical order; for operators. */
   listAll(): Promise<ServerDetail[]>
   show(serviceName: string): Promise<ServerDetail | null>
@@ -193,10 +238,18 @@ export interface Deployments {
     by: Caller,
   ): Promise<{ kind: 'accepted' } | { kind: 'none' } | { kind: 'conflict'; id: string }>
   /**
-   * Events newer than `afterEventId` (0: from the present state on, which comes at once). Ends after the event with which
-   * the deployment has ended, or when `signal` aborts. Ownership has been checked by `byId`.
+   * Events newer than `afterEventId` (0: from the present state on, which comes at once). Ends when the deployment has ended
+   * and no evidence of its boot is to be expected any more, or when `signal` aborts. Ownership has been checked by `byId`.
    */
   watch(id: string, afterEventId: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
+  /** Puts the server into rescue, whatever was deployed on it. `conflict`: something is going on, named by its id. */
+  rescue(
+    account: string,
+    serviceName: string,
+    by: Caller,
+  ): Promise<{ kind: 'started'; id: string } | { kind: 'conflict'; id: string } | { kind: 'none' }>
+  /** The rescue that the server is in or on its way to; null when something came after it, or there was none. */
+  currentRescue(account: string, serviceName: string): Promise<DeploymentView | null>
   /** Starts the agent on the server to tell what it is; nothing on its disks is changed. For operators. */
   inspect(
     serviceName: string,
@@ -242,6 +295,45 @@ export interface Keys {
   list(): Promise<KeyView[]>
   /** False when there is none. Revoking twice succeeds. */
   revoke(applicationKey: string, by: Caller): Promise<boolean>
+}
+
+/** What a viewer of a serial console is told. `position`: where he goes on after a break, with `after`. */
+export type SerialEvent =
+  | { kind: 'output'; data: Uint8Array; position: number }
+  | { kind: 'missing'; bytes: number }
+  | { kind: 'state'; state: SerialState; message: string | null }
+
+export interface Serial {
+  /** Whether the server has a console that byoi can use. */
+  hasConsole(serviceName: string): Promise<boolean>
+  /**
+   * What was recorded with a deployment, from a position on (negative: counted from the end). null: nothing was, or it is no
+   * longer kept. Ownership has been checked.
+   */
+  recording(
+    deploymentId: string,
+    from: number,
+  ): Promise<{
+    from: number
+    /** Bytes, those that are not kept included. */
+    total: number
+    /** `missing`: bytes before `data` that are not kept. */
+    parts: AsyncIterable<{ missing: number; data: Uint8Array }>
+  } | null>
+  /**
+   * The newest bytes, or what came after a position, and then what comes, until `signal` aborts. While it is read the console is
+   * kept open. Nothing is read ahead of the reader.
+   */
+  follow(serverId: number, after: number | null, signal: AbortSignal): AsyncIterable<SerialEvent>
+  /** What types on a console; dropped where it is not open. */
+  typist(server: Pick<Server, 'serverId' | 'serviceName'>, by: Caller): (input: Uint8Array) => Promise<void>
+  issueTicket(
+    server: Pick<Server, 'serverId' | 'serviceName'>,
+    by: Caller,
+    readonly: boolean,
+  ): Promise<SerialTicket>
+  /** A ticket is taken once. null: there is none such, or its time is over. */
+  takeTicket(ticket: string): Promise<{ serviceName: string; credentialId: number; readonly: boolean } | null>
 }
 
 export interface Health {

@@ -15,11 +15,15 @@ import { bringYourOwnImageRoutes } from './bring-your-own-image.ts'
 import { dedicatedServerRoutes } from './dedicated-server.ts'
 import { deploymentRoutes } from './deployment.ts'
 import { type HttpConfig } from './http-config.ts'
-import { operatorRoutes } from './operator.ts'
+import { keyRoutes } from './operator-keys.ts'
+import { operatorServerRoutes } from './operator-servers.ts'
 import { type Ports } from './ports.ts'
+import { rescueRoutes } from './rescue.ts'
 import { logAnswer, logFailure } from './request-log.ts'
 import { checkForm } from './request-form.ts'
+import { serialRoutes } from './serial.ts'
 import { routeOf } from './target.ts'
+import { isWebSocketCall, routeUpgrades, type Upgrades } from './upgrade.ts'
 
 const maxBodyBytes = 1024 * 1024
 
@@ -37,12 +41,18 @@ export function createHttp({ ports, config, logger, plugins = [] }: HttpOptions)
   app.decorateRequest('identity', null)
   app.setNotFoundHandler((_request, reply) => refuse(reply, notFoundRoute()))
   app.addHook('onResponse', async (request, reply) => logAnswer(request, reply))
-  app.register(async (api) => addApi(api, ports, config), { prefix: '/1.0' })
+  const upgrades = routeUpgrades(app)
+  app.register(async (api) => addApi(api, ports, config, upgrades), { prefix: '/1.0' })
   for (const plugin of plugins) app.register(plugin)
   return app
 }
 
-async function addApi(api: FastifyInstance, ports: Ports, config: HttpConfig): Promise<void> {
+async function addApi(
+  api: FastifyInstance,
+  ports: Ports,
+  config: HttpConfig,
+  upgrades: Upgrades,
+): Promise<void> {
   // The signature covers the bytes as sent, so bodies stay bytes until it is verified; their type is judged by checkForm.
   api.removeAllContentTypeParsers()
   api.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -66,7 +76,10 @@ async function addApi(api: FastifyInstance, ports: Ports, config: HttpConfig): P
   dedicatedServerRoutes(api, ports)
   bringYourOwnImageRoutes(api, ports)
   deploymentRoutes(api, ports, config)
-  operatorRoutes(api, ports)
+  rescueRoutes(api, ports)
+  serialRoutes(api, ports, config, upgrades)
+  operatorServerRoutes(api, ports)
+  keyRoutes(api, ports)
 }
 
 function createFastify(config: HttpConfig, logger: Logger): FastifyInstance {
@@ -74,6 +87,7 @@ function createFastify(config: HttpConfig, logger: Logger): FastifyInstance {
     headersTimeout: config.headTimeoutMs,
     // How often node looks for connections past their time.
     connectionsCheckingInterval: Math.min(config.headTimeoutMs, 2000),
+    shouldUpgradeCallback: isWebSocketCall,
   }
   const options = {
     loggerInstance: logger,

@@ -5,7 +5,13 @@ export const impossibleName = '~'
 
 const serviceName = new RegExp(serviceNamePattern)
 /** Calls below a server; a malformed path that ends in one is answered like that call on a server that is absent. */
-const serverCalls = new Set(['bringYourOwnImage', 'deployment'])
+const serverCalls = new Map([
+  ['bringYourOwnImage', ['bringYourOwnImage']],
+  ['deployment', ['deployment']],
+  ['rescue', ['rescue']],
+  ['serial', ['serial']],
+  ['ticket', ['serial', 'ticket']],
+])
 
 /**
  * The router's URL for a raw request target. `/v1` is `/1.0`; slashes before and after the version are tolerated, since
@@ -52,8 +58,7 @@ function canonical({ segments, clean }: Decoded): string[] {
   const ofServer = second === 'server' && (first === 'dedicated' || first === 'byoi')
   if (ofServer && name !== undefined) {
     if (clean) return [first, second, serviceName.test(name) ? name : impossibleName, ...rest]
-    const last = segments.at(-1) ?? ''
-    return [first, second, impossibleName, ...(serverCalls.has(last) ? [last] : [])]
+    return [first, second, impossibleName, ...(serverCalls.get(segments.at(-1) ?? '') ?? [])]
   }
   return clean ? segments : [impossibleName]
 }

@@ -5,6 +5,8 @@ import { Unavailable } from '../http/ports.ts'
 import { StartError } from '../start-error.ts'
 import * as initial from './migrations/0001-initial.ts'
 import * as realServers from './migrations/0002-real-servers.ts'
+import * as provisioning from './migrations/0003-provisioning.ts'
+import * as serial from './migrations/0004-serial.ts'
 import { type Database } from './schema.ts'
 
 export type Db = Kysely<Database>
@@ -17,6 +19,8 @@ export type Connection = { host: string; user: string; database: string } | { co
 const migrations: Record<string, Migration> = {
   '0001-initial': initial,
   '0002-real-servers': realServers,
+  '0003-provisioning': provisioning,
+  '0004-serial': serial,
 }
 const int8 = 20
 const oldestRelease = 15

@@ -65,6 +65,11 @@ export function credentialsPort(db: Db, masterKey: SealingKey): Credentials {
           .executeTakeFirst()
         return row === undefined ? null : consumerOf(row)
       }),
+    findCredential: (credentialId) =>
+      answering(async () => {
+        const row = await credentialRows(db).where('credential.id', '=', credentialId).executeTakeFirst()
+        return row === undefined ? null : consumerOf(row)
+      }),
   }
 }
 

@@ -11,6 +11,8 @@ import {
   type ImageType,
   type MachineFacts,
   type Phase,
+  type SerialState,
+  type ServerIdentity,
 } from '@byoi/contract'
 import { type ColumnType, type Generated } from 'kysely'
 import { type DiskGroup } from '../http/ports.ts'
@@ -26,6 +28,11 @@ export interface Database {
   agent_session: AgentSessionTable
   audit: AuditTable
   replay: ReplayTable
+  serial_recording: SerialRecordingTable
+  serial_output: SerialOutputTable
+  serial_console: SerialConsoleTable
+  serial_viewer: SerialViewerTable
+  serial_ticket: SerialTicketTable
 }
 
 type Json<T> = ColumnType<T, string, string>
@@ -69,6 +76,8 @@ interface ServerTable {
   bmc_settings: Json<Record<string, string | number | boolean>>
   /** Sealed by the master key. */
   bmc_password: Buffer | null
+  /** What the BMC said of itself when it was enrolled or its settings were changed. */
+  bmc_identity: JsonOrNull<ServerIdentity | null>
   disk_groups: Json<DiskGroup[]>
   /** Number of the newest agent's start; older agents are refused. */
   epoch: Generated<Big>
@@ -118,6 +127,10 @@ export interface Evidence {
   powerWas?: PowerState
   /** The agent of this epoch has got its permit. */
   permit?: number
+  /** The deployed system has phoned home; it is heard once. */
+  phonedHome?: boolean
+  /** The boot medium of this epoch was asked for again after it had been given out. */
+  mediumAlarm?: number
 }
 
 /** How often the deployment began again, for the budgets of restarts. */
@@ -207,6 +220,8 @@ interface BootSecretTable {
   token_hash: string | null
   /** When it was fetched; it is given out once. */
   fetched_at: Date | null
+  /** Address of who fetched it: a virtual CD goes on being read by the same one until the agent joins. */
+  fetched_by: string | null
 }
 
 interface AgentSessionTable {
@@ -239,5 +254,48 @@ export interface AuditTable {
 
 interface ReplayTable {
   signature_hash: string
+  expires_at: Date
+}
+
+interface SerialRecordingTable {
+  id: Generated<Big>
+  server_id: number
+  /** null: what the server's console shows outside of deployments. */
+  deployment_id: string | null
+  /** That were shown so far; not all of them are kept. */
+  bytes: Big
+  /** Position from which on the system on the disk can have written it. */
+  reset_at: Big | null
+  written_at: Generated<Date>
+}
+
+interface SerialOutputTable {
+  id: Generated<Big>
+  recording_id: Big
+  server_id: number
+  /** Of the first byte, counted from the beginning of the recording. What is missing between rows was not kept. */
+  position: Big
+  at: Generated<Date>
+  data: Buffer
+}
+
+interface SerialConsoleTable {
+  server_id: number
+  state: SerialState
+  message: string | null
+}
+
+interface SerialViewerTable {
+  id: string
+  server_id: number
+  seen_at: Generated<Date>
+}
+
+interface SerialTicketTable {
+  /** SHA-256 in hex. */
+  hash: string
+  server_id: number
+  credential_id: number
+  readonly: boolean
   expires_at: Date
 }

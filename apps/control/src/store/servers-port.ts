@@ -1,24 +1,18 @@
-import { type ServerCheck } from '@byoi/contract'
-import { type Selectable, sql } from 'kysely'
-import { type NewServer, type Server, type ServerDetail, type Servers } from '../http/ports.ts'
+import { sql } from 'kysely'
+import { checkServer } from '../bmcs/bmcs.ts'
+import { withBmcLockSoon } from '../deployments/bmc-lock.ts'
+import { type OwnerChange, type Servers } from '../http/ports.ts'
+import { addServer } from './add-server.ts'
 import { appendAudit, callerName } from './audit.ts'
-import { answering, type Db, type Trx } from './database.ts'
-import { ensureAccount } from './keys-port.ts'
-import { type Database } from './schema.ts'
-import { type SealingKey } from './secrets.ts'
+import { answering, type Db } from './database.ts'
+import { type Enrolment } from './enrolment.ts'
+import { bmcServerOf, detailOf, serverOf } from './server-rows.ts'
+import { setServer } from './set-server.ts'
 
-type ServerRow = Selectable<Database['server']>
-
-export const bmcPasswordPurpose = (serviceName: string): string => `server ${serviceName} bmc password`
-
-/** What depends on the kind of a server's BMC. */
-export interface ServerKinds {
-  /** Makes what the server needs (a file-backed disk). Returns the settings to store, or in one sentence why it cannot. */
-  prepare(server: NewServer): Promise<NewServer['bmc']['settings'] | string>
-  check(server: ServerRow): Promise<ServerCheck>
-}
-
-export function serversPort(db: Db, masterKey: SealingKey, kinds: ServerKinds): Servers {
+/** The fleet. */
+export function serversPort(enrolment: Enrolment): Servers {
+  const { db, masterKey, bmcs } = enrolment
+  const { bmcLockWaitMs, checkTimeoutMs } = enrolment.settings
   const find = async (serviceName: string) =>
     await db.selectFrom('server').selectAll().where('service_name', '=', serviceName).executeTakeFirst()
 
@@ -45,14 +39,12 @@ export function serversPort(db: Db, masterKey: SealingKey, kinds: ServerKinds): 
         return row === undefined ? null : serverOf(row)
       }),
 
-    add: (server, by) =>
-      answering(async () => {
-        if ((await find(server.serviceName)) !== undefined) return { kind: 'exists' }
-        const settings = await kinds.prepare(server)
-        if (typeof settings === 'string') return { kind: 'refused', reason: settings }
-        const prepared = { ...server, bmc: { ...server.bmc, settings } }
-        return await insert(db, masterKey, prepared, callerName(by))
-      }),
+    change: (account, serviceName, change, by) =>
+      answering(() => changeOwned(db, account, serviceName, change, callerName(by))),
+
+    add: (server, by) => answering(() => addServer(enrolment, server, callerName(by))),
+    set: (serviceName, change, by) =>
+      answering(() => setServer(enrolment, serviceName, change, callerName(by))),
 
     listAll: () =>
       answering(async () => {
@@ -70,67 +62,54 @@ export function serversPort(db: Db, masterKey: SealingKey, kinds: ServerKinds): 
         return row === undefined ? null : detailOf(row)
       }),
 
-    check: async (serviceName) => {
-      const row = await answering(() => find(serviceName))
-      return row === undefined ? null : await kinds.check(row)
-    },
+    check: (serviceName) =>
+      answering(async () => {
+        const row = await find(serviceName)
+        if (row === undefined) return null
+        const server = bmcServerOf(masterKey, row)
+        const asked = await withBmcLockSoon(db, row.id, bmcLockWaitMs, () =>
+          checkServer(bmcs, row.bmc_kind, server, checkTimeoutMs),
+        )
+        return asked?.value ?? inUse
+      }),
 
     remove: (serviceName, by) => answering(() => remove(db, serviceName, callerName(by))),
   }
 }
 
-async function insert(
-  db: Db,
-  masterKey: SealingKey,
-  server: NewServer,
-  actor: string,
-): ReturnType<Servers['add']> {
-  const { serviceName, account, boot, bmc, diskGroups, agentBoot } = server
-  return await db.transaction().execute(async (trx) => {
-    await ensureAccount(trx, account)
-    const other = await ownerOfDisk(trx, bmc.settings)
-    if (other !== undefined) {
-      return {
-        kind: 'refused',
-        reason: `The disk ${bmc.settings['disk']} is that of server ${other}.`,
-      } as const
-    }
-    const row = await trx
-      .insertInto('server')
-      .values({
-        service_name: serviceName,
-        account,
-        boot,
-        bmc_kind: bmc.kind,
-        bmc_settings: JSON.stringify(bmc.settings),
-        bmc_password:
-          bmc.password === null
-            ? null
-            : masterKey.seal(bmc.password.reveal(), bmcPasswordPurpose(serviceName)),
-        disk_groups: JSON.stringify(diskGroups),
-        agent_boot: JSON.stringify(agentBoot),
-        power_state: null,
-      })
-      .onConflict((conflict) => conflict.column('service_name').doNothing())
-      .returning('id')
-      .executeTakeFirst()
-    if (row === undefined) return { kind: 'exists' } as const
-    await appendAudit(trx, { actor, action: 'server.add', serviceName, detail: { account, bmc: bmc.kind } })
-    return { kind: 'added' } as const
-  })
+const inUse = {
+  identity: null,
+  power: null,
+  bootDevice: null,
+  problems: ['A deployment talks to the BMC just now. Ask again in a few seconds.'],
 }
 
-/** The server that has this disk already: two on one disk would each write what the other has verified. */
-async function ownerOfDisk(trx: Trx, { disk }: NewServer['bmc']['settings']): Promise<string | undefined> {
-  if (disk === undefined) return undefined
-  // Held to the end of the transaction: of two that add the same disk at once, the second sees the first.
-  await sql`lock table server in share row exclusive mode`.execute(trx)
-  const found = await trx
-    .selectFrom('server')
-    .select('service_name')
-    .where(sql<boolean>`bmc_settings ->> 'disk' = ${String(disk)}`)
-    .executeTakeFirst()
-  return found?.service_name
+/** False: the account has no such server. */
+async function changeOwned(
+  db: Db,
+  account: string,
+  serviceName: string,
+  change: OwnerChange,
+  actor: string,
+): Promise<boolean> {
+  const { rescueSshKey, efiBootloaderPath } = change
+  return await db.transaction().execute(async (trx) => {
+    const changed = await trx
+      .updateTable('server')
+      .set({
+        service_name: serviceName,
+        ...(rescueSshKey === undefined ? {} : { rescue_ssh_key: rescueSshKey }),
+        ...(efiBootloaderPath === undefined ? {} : { efi_bootloader_path: efiBootloaderPath }),
+      })
+      .where('service_name', '=', serviceName)
+      .where('account', '=', account)
+      .returning('id')
+      .executeTakeFirst()
+    if (changed === undefined) return false
+    const detail = { changed: Object.keys(change) }
+    await appendAudit(trx, { actor, action: 'server.change', serviceName, detail })
+    return true
+  })
 }
 
 /** The history of its deployments stays. */
@@ -155,21 +134,3 @@ async function remove(db: Db, serviceName: string, actor: string): ReturnType<Se
     return { kind: 'removed' } as const
   })
 }
-
-const serverOf = (row: ServerRow): Server => ({
-  serverId: row.id,
-  serviceName: row.service_name,
-  account: row.account,
-  boot: row.boot,
-  powerState: row.power_state === null ? null : `power${row.power_state}`,
-  diskGroups: row.disk_groups,
-  ownImage: row.own_image,
-  createdAt: row.created_at.toISOString(),
-})
-
-const detailOf = (row: ServerRow): ServerDetail => ({
-  ...serverOf(row),
-  bmc: { kind: row.bmc_kind, settings: row.bmc_settings },
-  agentBoot: row.agent_boot,
-  found: row.found,
-})

@@ -130,3 +130,36 @@ test('a disk is made once, sparse, and one of another size is left alone', async
   await link(path, join(directory, 'same'))
   await assert.rejects(createLocalDisk(path, 1 << 30), /hard links/)
 })
+
+test('its console shows what the agent writes from then on, as a terminal needs it, until it is closed', async (t) => {
+  const { bmc, state } = await localBmc(t, [
+    '/bin/sh',
+    '-c',
+    'echo early; while [ ! -e go ]; do sleep 0.05; done; echo late; echo later',
+    'agent',
+  ])
+  await bmc.setBootDevice('network', signal)
+  await bmc.insertMedium(Buffer.from('medium'), signal)
+  await bmc.setPower('on', signal)
+  while (!(await readFile(join(state, 'agent.log'), 'utf8')).includes('early'))
+    await new Promise(setImmediate)
+  const session = await bmc.console.openConsole(signal)
+  await writeFile(join(state, 'go'), '')
+  let shown = ''
+  for await (const bytes of session.output) {
+    shown += Buffer.from(bytes).toString()
+    if (shown.includes('later\r\n')) await session.close()
+  }
+  assert.equal(shown, 'late\r\nlater\r\n')
+  await session.write(Buffer.from('nobody reads this'))
+})
+
+test('its console waits for a server that was never started', async (t) => {
+  const { bmc, state } = await localBmc(t)
+  const session = await bmc.console.openConsole(signal)
+  const first = session.output[Symbol.asyncIterator]().next()
+  await bmc.setBootDevice('disk', signal)
+  await writeFile(join(state, 'agent.log'), 'line\n')
+  assert.deepEqual((await first).value, Buffer.from('line\r\n'))
+  await session.close()
+})

@@ -9,8 +9,10 @@ import {
   type BootDevice,
   type LocalMedium,
   type PowerState,
+  type SerialConsole,
 } from '../bmc.ts'
 import { writeDurably } from './durable-file.ts'
+import { logConsole } from './log-console.ts'
 import { isAlive, type ProcessRecord, recordOf } from './process-record.ts'
 
 export { createLocalDisk, isLocalDisk } from './local-disk.ts'
@@ -30,6 +32,7 @@ type PowerRecord = { kind: 'off' } | { kind: 'disk' } | { kind: 'agent'; process
 
 const bootDevices = ['disk', 'network', 'cd'] as const satisfies readonly BootDevice[]
 const stopMs = 10_000
+const agentLog = 'agent.log'
 
 /**
  * The BMC of a file-backed server on this machine: its disk is a file, and its agent a process in a session of its own,
@@ -37,12 +40,13 @@ const stopMs = 10_000
  */
 export class LocalBmc implements Bmc, LocalMedium {
   readonly virtualMedia = null
-  readonly console = null
+  readonly console: SerialConsole
   readonly localMedium = this
   readonly #options: LocalBmcOptions
 
   constructor(options: LocalBmcOptions) {
     this.#options = options
+    this.console = logConsole(this.#file(agentLog))
   }
 
   async readPower(signal: AbortSignal): Promise<PowerState> {
@@ -101,7 +105,7 @@ export class LocalBmc implements Bmc, LocalMedium {
     const { agentCommand, disk, environment } = this.#options
     const [program = '', ...first] = agentCommand
     const args = ['--boot-medium', medium, '--disk', disk.path, '--disk-serial', disk.serial]
-    const log = await open(this.#file('agent.log'), 'a', 0o600)
+    const log = await open(this.#file(agentLog), 'a', 0o600)
     try {
       const child = spawn(program, [...first, ...args, '--sector-size', String(disk.sectorSize)], {
         cwd: this.#options.state,

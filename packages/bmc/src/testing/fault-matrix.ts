@@ -11,7 +11,7 @@ export type Driver = 'redfish' | 'ipmi'
 
 /**
  * A cell. `promise`: `R` ends done by itself; `T` is tried again, then an error; `E` an error; `T>H` and `H` hold; `H after 2` hold
- * after two tries; `flagged` by something else than a call; `-` not applicable. Each driver names the injectors of the cell's
+ * after two tries; `flagged` ends done, with a word of warning; `-` not applicable. Each driver names the injectors of the cell's
  * fault, of which each is a test, or null where the cell is not its own.
  */
 export interface MatrixRow {
@@ -41,7 +41,7 @@ export const matrixRows = (): MatrixRow[] =>
 
 /** What the promise allows a call to end as. */
 function endOf(promise: string): Judged['ends'] {
-  if (promise.startsWith('R')) return 'done'
+  if (promise.startsWith('R') || promise === 'flagged') return 'done'
   return promise.includes('H') ? 'hold' : 'fail'
 }
 

@@ -72,7 +72,8 @@ export function detectFormat(head: Uint8Array): Format {
 }
 
 /**
- * Refuses a file that is not what the caller declared; nothing falls back to raw. Throws ImagingError `FORMAT`. `head`: the
+ * Refuses a file that is not what the caller declared; nothing falls back to raw. What a packed file holds is asked for, not that file,
+ * so that what is packed here is packed twice. Throws ImagingError `FORMAT`. `head`: the
  * first `DETECT_BYTES` of the file, or the whole of a shorter one.
  *
  * An ISO 9660 image passes as raw only where it is a real hybrid, which firmware boots from a disk: a boot signature with at
@@ -110,9 +111,9 @@ function remedyFor(format: Format): string {
     return 'Declare the type vmdk where it is streamOptimized, or convert the image to qcow2.'
   if (format === 'tar')
     return 'Declare the type ova where it is one, or unpack the file and serve the image itself.'
-  if (['gzip', 'xz', 'zstd', 'bzip2', 'lz4', '7z', 'zip'].includes(format)) {
-    return 'Unpack the file and serve the image itself.'
-  }
+  if (['gzip', 'xz', 'zstd', 'bzip2'].includes(format)) return 'Serve the image itself, or packed once only.'
+  if (['lz4', '7z', 'zip'].includes(format))
+    return 'Unpack the file and serve the image itself, or packed by gzip, xz, zstd or bzip2.'
   if (format === 'unknown') return 'Check the URL, or declare the type raw if it is a raw disk image.'
   if (format === 'iso')
     return 'Serve a disk image with an installed system instead of an installation medium.'

@@ -18,7 +18,8 @@ export interface ImageWriterOptions {
   clusterSize: number
   ring: RingShare
   workers: Workers
-  checkSumType: CheckSumType
+  /** Null: no digest is made. */
+  checkSumType: CheckSumType | null
   direct: Channel
   buffered: Channel
   /** Bytes. */
@@ -37,7 +38,7 @@ export class ImageWriter implements ByteSink {
   readonly #options: ImageWriterOptions
   readonly #decoder: StreamDecoder
   readonly #ring: Ring
-  readonly #digest: Digest
+  readonly #digest: Digest | null
   readonly #queue = new ExtentQueue()
   /** First served offset that each job under way needs. */
   readonly #underWay = new Set<{ from: number }>()
@@ -56,12 +57,15 @@ export class ImageWriter implements ByteSink {
     this.#options = options
     this.#decoder = decoder
     this.#ring = new Ring(options.ring)
-    this.#digest = new Digest(
-      options.workers,
-      options.checkSumType,
-      () => this.#wake(),
-      (error) => this.fail(error),
-    )
+    const { checkSumType, workers } = options
+    this.#digest =
+      checkSumType &&
+      new Digest(
+        workers,
+        checkSumType,
+        () => this.#wake(),
+        (error) => this.fail(error),
+      )
     this.#channel = options.direct
     this.#restIsZero = options.restIsZero
   }
@@ -82,7 +86,7 @@ export class ImageWriter implements ByteSink {
     if (this.#failure) return // the next reservation says so
     const offset = this.#position
     this.#position += length
-    this.#digest.commit(this.#position)
+    this.#digest?.commit(this.#position)
     try {
       for (let at = offset; at < this.#position; ) {
         const bytes = this.#ring.piece(at, this.#position - at)
@@ -95,13 +99,13 @@ export class ImageWriter implements ByteSink {
     this.#dispatch()
   }
 
-  /** Everything has arrived: waits until all of it is on the disk (not flushed) and gives the digest. */
-  async finish(): Promise<string> {
+  /** Everything has arrived: waits until all of it is on the disk (not flushed) and gives the digest, if one is made. */
+  async finish(): Promise<string | null> {
     if (this.#failure) throw this.#failure
     this.#take(this.#decoder.finish(this.#position))
     this.#imageEnd = this.#decoder.virtualSize
     this.#ending = true
-    const digest = this.#digest.finish(this.#position)
+    const digest = this.#digest?.finish(this.#position) ?? null
     this.#dispatch()
     await this.#until(() => this.#isIdle())
     return digest
@@ -118,13 +122,17 @@ export class ImageWriter implements ByteSink {
       if (this.#held.length > 0) return false
       const free = this.#free()
       if (free >= LEAST_OFFER) return true
-      this.#digest.commit(this.#position, true)
+      this.#digest?.commit(this.#position, true)
       this.#dispatch(true)
-      return this.#underWay.size === 0 && !this.#preparing && this.#digest.hashed === this.#position
+      return this.#underWay.size === 0 && !this.#preparing && this.#hashed === this.#position
     })
     const free = this.#free()
     if (free === 0) throw ringTooSmall()
     return this.#offer(free)
+  }
+
+  get #hashed(): number {
+    return this.#digest?.hashed ?? this.#position
   }
 
   #offer(free: number): Buffer {
@@ -132,7 +140,7 @@ export class ImageWriter implements ByteSink {
   }
 
   #free(): number {
-    let needed = Math.min(this.#digest.hashed, this.#decoder.needsFrom, this.#queue.needsFrom)
+    let needed = Math.min(this.#hashed, this.#decoder.needsFrom, this.#queue.needsFrom)
     for (const { from } of this.#underWay) needed = Math.min(needed, from)
     return this.#ring.size - (this.#position - Math.min(needed, this.#position))
   }

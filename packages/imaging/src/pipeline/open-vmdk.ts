@@ -62,8 +62,8 @@ function readerOf(source: ImageSource, head: Buffer | null) {
     }
     if (end > head.length) {
       throw refuse(
-        'The disk does not begin in the first MiB of the OVA, and its server does not support Range requests.',
-        'Pack the OVA anew with the disk right behind its descriptor, or serve it with Range support.',
+        'The disk does not begin in the first MiB of the OVA, which is packed or whose server does not support Range requests.',
+        'Pack the OVA anew with the disk right behind its descriptor, or serve it as it is and with Range support.',
       )
     }
     return head.subarray(from, end)

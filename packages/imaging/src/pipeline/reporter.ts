@@ -8,6 +8,7 @@ export class Reporter {
   readonly #options: Pick<DeployOptions, 'onProgress' | 'onLog'>
   #phase: DeployPhase | null = null
   #lastAt = 0
+  #lastDone = 0
 
   constructor(options: Pick<DeployOptions, 'onProgress' | 'onLog'>) {
     this.#options = options
@@ -15,8 +16,10 @@ export class Reporter {
 
   progress(phase: DeployPhase, bytesDone = 0, bytesTotal: number | null = null): void {
     const now = performance.now()
-    if (phase === this.#phase && bytesDone !== bytesTotal && now - this.#lastAt < INTERVAL) return
+    const isLast = bytesDone === bytesTotal && bytesDone !== this.#lastDone
+    if (phase === this.#phase && !isLast && now - this.#lastAt < INTERVAL) return
     this.#phase = phase
+    this.#lastDone = bytesDone
     this.#lastAt = now
     this.#options.onProgress?.({ phase, bytesDone, bytesTotal })
   }

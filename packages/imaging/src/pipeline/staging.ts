@@ -22,7 +22,8 @@ export interface StagingOptions {
   /** Bytes that a compressed cluster decodes to. */
   clusterSize: number
   ring: RingShare
-  checkSumType: CheckSumType
+  /** Of the bytes that the source gives; null: no digest of them is made. */
+  checkSumType: CheckSumType | null
   /** What is not written reads zero already. */
   restIsZero: boolean
 }

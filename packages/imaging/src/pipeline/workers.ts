@@ -116,10 +116,15 @@ export class Workers {
   }
 }
 
+const isSource = import.meta.url.endsWith('.ts')
+
+/** Where this module is part of a bundle, that of `worker.ts` lies beside it under this name. */
+const threadEntry = new URL(isSource ? './worker.ts' : './worker.mjs', import.meta.url)
+
 /** A thread with little memory of its own: the bulk lives in the shared buffers. */
 function startThread(workerData: WorkerSetup): Worker {
   const resourceLimits = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 4 }
-  return new Worker(new URL('./worker.ts', import.meta.url), {
+  return new Worker(threadEntry, {
     workerData,
     resourceLimits,
     env: threadEnvironment(),
@@ -131,7 +136,7 @@ function startThread(workerData: WorkerSetup): Worker {
  * in Node's compile cache. The cache is kept beside the modules; where that cannot be written, Node does without.
  */
 function threadEnvironment(): NodeJS.ProcessEnv {
-  if (!import.meta.url.endsWith('.ts')) return process.env
+  if (!isSource) return process.env
   const cache = fileURLToPath(new URL('../../../../node_modules/.cache/node', import.meta.url))
   return { NODE_COMPILE_CACHE: cache, ...process.env }
 }

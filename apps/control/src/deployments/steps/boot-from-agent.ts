@@ -1,3 +1,5 @@
+import { readBootMedium } from '../boot-medium.ts'
+import { restart } from '../outcomes.ts'
 import { command, type Step } from '../step.ts'
 
 /**
@@ -10,7 +12,10 @@ export const bootFromAgent: Step = async (step) => {
     const bootWas = await command(step, 'read-boot-device', (signal) => step.bmc.readBootDevice(signal))
     await step.record({ bootWas }, 'boot-device.was')
   }
-  const { device } = step.carrier
-  await command(step, 'set-boot-device', (signal) => step.bmc.setBootDevice(device, signal))
+  const { carrier, locked, row, server, now } = step
+  const medium = await readBootMedium(step, locked, row, server, now)
+  if (medium === null) return restart(step, row, 'unjoined')
+  await command(step, 'set-boot-device', (signal) => carrier.setBoot(medium, signal))
+  const { device } = carrier
   return { phase: 'power-on', look: 'now', action: 'deployment.boot-device', detail: { device } }
 }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
+import { bootWord, hashOfWord } from '../boot-word.ts'
 import { sealBootSecret } from '../deployment-secrets.ts'
 import { type Step } from '../step.ts'
 import { transition } from '../transition.ts'
@@ -32,6 +33,7 @@ export const claimServer: Step = async (step) => {
         epoch: server.epoch,
         deployment_id: row.id,
         hash: createHash('sha256').update(secret).digest('hex'),
+        token_hash: hashOfWord(bootWord(secret)),
         secret: sealBootSecret(step, row, server.epoch, secret),
         expires_at: sql`clock_timestamp() + ${settings.bootSecretMs} * interval '1 millisecond'`,
       })

@@ -1,7 +1,6 @@
-import { type BootMedium } from '@byoi/contract'
+import { readBootMedium } from '../boot-medium.ts'
 import { restart } from '../outcomes.ts'
 import { command, type Step, type StepContext } from '../step.ts'
-import { unsealBootSecret } from '../deployment-secrets.ts'
 
 /**
  * P4. Off, boot medium in, on. The off comes after the boot secret was minted and is confirmed before the medium goes in.
@@ -10,15 +9,15 @@ import { unsealBootSecret } from '../deployment-secrets.ts'
  * and is not cycled again; one that reads off is turned on. Undo: turning the server off, when the deployment fails.
  */
 export const powerOn: Step = async (step) => {
-  const { row, bmc, carrier } = step
+  const { row, bmc, carrier, locked, server, now } = step
   const { evidence, epoch } = row
   if (evidence.onIntent !== epoch) {
     if (evidence.wasOff !== epoch) await turnOff(step)
-    const medium = await bootMedium(step)
+    const medium = await readBootMedium(step, locked, row, server, now)
     if (medium === null) return restart(step, row, 'unjoined')
     await command(step, 'insert-medium', (signal) => carrier.offer(medium, signal))
     // Once more now that it is off: BMCs forget a boot device that waits for its start.
-    await command(step, 'set-boot-device', (signal) => bmc.setBootDevice(carrier.device, signal))
+    await command(step, 'set-boot-device', (signal) => carrier.setBoot(medium, signal))
     await step.record({ onIntent: epoch, powerTouched: true }, 'power.on')
   }
   // Turning on what is on does nothing, so a repeat cannot become a second cycle.
@@ -38,26 +37,6 @@ async function turnOff(step: StepContext): Promise<void> {
   }
   await command(step, 'set-power-off', (signal) => bmc.setPower('off', signal))
   await step.record({ wasOff: row.epoch }, 'power.was-off')
-}
-
-/** null when the secret of this epoch has expired meanwhile: a new epoch gets a new one. */
-async function bootMedium(step: StepContext): Promise<BootMedium | null> {
-  const { row, server, agentEndpoint, locked, now } = step
-  const found = await locked
-    .selectFrom('boot_secret')
-    .select(['secret', 'expires_at'])
-    .where('server_id', '=', row.server_id)
-    .where('epoch', '=', row.epoch)
-    .executeTakeFirst()
-  if (found === undefined || found.secret === null || found.expires_at <= now) return null
-  return {
-    ...agentEndpoint,
-    server: server.service_name,
-    epoch: row.epoch,
-    secret: unsealBootSecret(step, row, found.secret),
-    time: Math.floor(now.getTime() / 1000),
-    network: server.agent_boot?.network ?? null,
-  }
 }
 
 /** How often the power of a server that says nothing is read, in ms. */

@@ -1,0 +1,122 @@
+import { readFile, readlink, realpath } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { RamdiskFlavour } from '@byoi/contract'
+import type { DebianFiles } from '../debian/files.ts'
+import { run } from '../run.ts'
+import type { Tree } from './tree.ts'
+
+/** Names of commands by Debian package. */
+type CommandList = Readonly<Record<string, readonly string[]>>
+
+/**
+ * Commands beside those of busybox, by package: what the agent and its network need, and what people repair systems with.
+ * docs/ramdisk.md lists them for those people.
+ */
+const commands: CommandList = {
+  kmod: ['kmod', 'depmod', 'insmod', 'lsmod', 'modinfo', 'modprobe', 'rmmod'],
+  iproute2: ['ip'],
+  ethtool: ['ethtool'],
+  'dropbear-bin': ['dropbear', 'dropbearkey'],
+  rsync: ['rsync'],
+  'util-linux': ['blkdiscard', 'blkid', 'blockdev', 'findmnt', 'fsck', 'fstrim', 'lsblk', 'partx', 'wipefs'],
+  mount: ['losetup', 'mount', 'swapon', 'swapoff', 'umount'],
+  fdisk: ['fdisk', 'sfdisk'],
+  gdisk: ['sgdisk'],
+  e2fsprogs: ['debugfs', 'dumpe2fs', 'e2fsck', 'fsck.ext4', 'mke2fs', 'mkfs.ext4', 'resize2fs', 'tune2fs'],
+  dosfstools: ['fatlabel', 'fsck.fat', 'fsck.vfat', 'mkfs.fat', 'mkfs.vfat'],
+  xfsprogs: ['mkfs.xfs', 'xfs_growfs', 'xfs_repair'],
+  'btrfs-progs': ['btrfs'],
+  efibootmgr: ['efibootmgr'],
+  mdadm: ['mdadm'],
+  'cryptsetup-bin': ['cryptsetup'],
+  lvm2: ['lvm', 'lvchange', 'lvcreate', 'lvextend', 'lvs', 'pvs', 'pvscan', 'vgchange', 'vgs', 'vgscan'],
+  dmsetup: ['dmsetup'],
+  gddrescue: ['ddrescue'],
+}
+
+/** For servers that have hardware of their own: in the generic flavour only. */
+const hardwareCommands: CommandList = {
+  'nvme-cli': ['nvme'],
+  pciutils: ['lspci'],
+  smartmontools: ['smartctl'],
+}
+
+/** Packages of the libraries that these commands and Node ask for. */
+export const libraryPackages: readonly string[] = [
+  'libacl1',
+  'libaio1',
+  'libargon2-1',
+  'libattr1',
+  'libblkid1',
+  'libbpf1',
+  'libbsd0',
+  'libc6',
+  'libcap2',
+  'libcom-err2',
+  'libcrypt1',
+  'libcryptsetup12',
+  'libdevmapper-event1.02.1',
+  'libdevmapper1.02.1',
+  'libedit2',
+  'libefiboot1',
+  'libefivar1',
+  'libelf1',
+  'libext2fs2',
+  'libfdisk1',
+  'libgcc-s1',
+  'libgcrypt20',
+  'libgmp10',
+  'libgpg-error0',
+  'libinih1',
+  'libjson-c5',
+  'libdbus-1-3',
+  'libkmod2',
+  'liblz4-1',
+  'liblzma5',
+  'liblzo2-2',
+  'libmd0',
+  'libmnl0',
+  'libmount1',
+  'libncursesw6',
+  'libnvme1',
+  'libpci3',
+  'libpcre2-8-0',
+  'libpopt0',
+  'libreadline8',
+  'libselinux1',
+  'libsmartcols1',
+  'libss2',
+  'libssl3',
+  'libstdc++6',
+  'libsystemd0',
+  'libtinfo6',
+  'libtomcrypt1',
+  'libtommath1',
+  'libudev1',
+  'liburcu8',
+  'libuuid1',
+  'libxxhash0',
+  'libzstd1',
+  'zlib1g',
+]
+
+export const commandsOf = (flavour: RamdiskFlavour): CommandList =>
+  flavour === 'generic' ? { ...commands, ...hardwareCommands } : commands
+
+/** Adds busybox with a link for each of its commands, and then the commands above in their places. */
+export async function addCommands(tree: Tree, debian: DebianFiles, flavour: RamdiskFlavour): Promise<void> {
+  const busybox = debian.command('busybox')
+  tree.file('usr/bin/busybox', await readFile(busybox), 0o755)
+  const applets = (await run(busybox, ['--list'])).toString().split('\n')
+  for (const applet of applets)
+    if (applet !== '' && applet !== 'busybox') tree.link(`usr/bin/${applet}`, 'busybox')
+  for (const name of Object.values(commandsOf(flavour)).flat()) await addCommand(tree, debian.command(name))
+}
+
+/** A command that is another one under a second name (`fsck.ext4`, `lvs`) stays a link. */
+async function addCommand(tree: Tree, path: string): Promise<void> {
+  const name = basename(path)
+  const target = await readlink(path).catch(() => undefined)
+  if (target !== undefined) tree.link(`usr/bin/${name}`, basename(target))
+  else tree.file(`usr/bin/${name}`, await readFile(await realpath(path)), 0o755)
+}
