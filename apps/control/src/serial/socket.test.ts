@@ -254,7 +254,8 @@ describe("a server's console by WebSocket", { concurrency: 4 }, () => {
   })
 
   test('ends when its key is revoked', async (t) => {
-    const api = await serveApi(bench, t, { heartbeatMs: 200 })
+    // Long enough for a busy machine's client to answer in.
+    const api = await serveApi(bench, t, { heartbeatMs: 2000 })
     const server = await bench.addSerialServer()
     const key = await api.key()
     const viewer = view(t, api, key, pathOf(server))
