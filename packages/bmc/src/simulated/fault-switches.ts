@@ -11,21 +11,23 @@ import { powerFaults } from './faults/power.ts'
 import { taskFaults } from './faults/tasks.ts'
 import { transportFaults } from './faults/transport.ts'
 
-const faults = {
-  ...transportFaults,
-  ...accessFaults,
-  ...etagFaults,
+/** How it answers. */
+const answerFaults = { ...transportFaults, ...accessFaults, ...etagFaults, ...taskFaults }
+/** What it does with the server. */
+const serverFaults = {
   ...bootSettingsFaults,
   ...bootFaults,
   ...powerFaults,
-  ...taskFaults,
   ...slotFaults,
   ...mediaFaults,
   ...oemFaults,
-} satisfies Record<string, Fault>
+}
+const faults = { ...answerFaults, ...serverFaults } satisfies Record<string, Fault>
 
 export type FaultName = keyof typeof faults
-export const faultNames = Object.keys(faults) as FaultName[]
+export const answerFaultNames = Object.keys(answerFaults) as FaultName[]
+export const serverFaultNames = Object.keys(serverFaults) as FaultName[]
+export const faultNames = [...answerFaultNames, ...serverFaultNames]
 
 /** Which misbehaviours of a simulated BMC are on. */
 export class FaultSwitches {
