@@ -3,10 +3,9 @@
  * Debian packages that the tests use, and says at the end what was left out and why.
  */
 import { globSync } from 'node:fs'
-import { join, relative } from 'node:path'
-import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
+import { join } from 'node:path'
 import { ensureTools, widenPath } from './debian-packages.ts'
+import { runAndTell } from './test-files.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -39,6 +38,9 @@ const tools = {
   zstd: 'zstd',
   bzip2: 'bzip2',
   nginx: 'nginx-light',
+  'qemu-system-x86_64': 'qemu-system-x86',
+  '/usr/share/OVMF/OVMF_CODE_4M.fd': 'ovmf',
+  '/usr/lib/x86_64-linux-gnu/qemu/block-curl.so': 'qemu-block-extra',
   dnsmasq: 'dnsmasq-base',
   nbdkit: 'nbdkit',
   nbdfuse: 'libnbd-bin',
@@ -65,43 +67,6 @@ function testFiles(patterns: string[]): string[] {
   )
 }
 
-interface Outcome {
-  counts: { passed: number; failed: number; skipped: number }
-  skipped: string[]
-  seconds: Map<string, number>
-}
-
-async function runFiles(files: string[]): Promise<Outcome> {
-  const outcome: Outcome = {
-    counts: { passed: 0, failed: 0, skipped: 0 },
-    skipped: [],
-    seconds: new Map(),
-  }
-  const events = run({
-    files: files.map((each) => join(root, each)),
-    concurrency: 2,
-    timeout: fileTimeout,
-    cwd: root,
-  })
-  events.on('test:pass', ({ name, skip, file }) => {
-    if (skip === undefined || skip === false) return
-    const why = typeof skip === 'string' ? `: ${skip}` : ''
-    outcome.skipped.push(`${relative(root, file ?? '')}: ${name}${why}`)
-  })
-  events.on('test:summary', ({ file, counts, duration_ms }) => {
-    if (file !== undefined) {
-      outcome.seconds.set(relative(root, file), duration_ms / 1000)
-      return
-    }
-    const failed = counts.tests - counts.passed - counts.skipped - counts.todo
-    outcome.counts = { passed: counts.passed, failed, skipped: counts.skipped }
-  })
-  const report = events.compose(spec)
-  report.pipe(process.stdout, { end: false })
-  await new Promise((resolve) => report.once('end', resolve))
-  return outcome
-}
-
 widenPath()
 const patterns = process.argv.slice(2)
 const files = testFiles(patterns)
@@ -110,12 +75,4 @@ if (files.length === 0) {
   process.exit(2)
 }
 const absent = await ensureTools(tools, 'for the tests')
-const { counts, skipped, seconds } = await runFiles(files)
-const slowest = [...seconds].toSorted((a, b) => b[1] - a[1]).slice(0, 5)
-console.log(`\nSlowest files: ${slowest.map(([file, time]) => `${file} ${time.toFixed(1)} s`).join(', ')}`)
-if (absent.length > 0) console.log(`Tools that are not there: ${absent.join(', ')}`)
-if (skipped.length > 0)
-  console.log(`Left out, with the reason:\n${skipped.map((each) => `  ${each}`).join('\n')}`)
-console.log(`${counts.skipped} skipped`)
-console.log(`${counts.passed} passed, ${counts.failed} failed`)
-process.exitCode = counts.failed === 0 && counts.passed > 0 ? 0 : 1
+process.exitCode = (await runAndTell(files, fileTimeout, absent)) ? 0 : 1

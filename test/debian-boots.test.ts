@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { defaultCache } from '../scripts/debian-image.ts'
 
 const byoi = join(import.meta.dirname, '..', 'byoi')
-const [image] = globSync(join(defaultCache(), 'debian-12-*.qcow2'))
+const [image] = globSync(join(defaultCache(), 'debian-12-{????????????,genericcloud-amd64}.qcow2'))
 const skip = image === undefined && 'the demo has not made its Debian image yet'
 
 interface Inspection {

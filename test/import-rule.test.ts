@@ -27,6 +27,11 @@ const rules = [
   },
   { folder: 'apps/cli', may: ['contract', 'imaging'], instead: 'the command line asks the API' },
   {
+    folder: 'apps/lab',
+    may: ['contract', 'bmc'],
+    instead: 'the lab is the far side: it knows byoi by its command line and its API only',
+  },
+  {
     folder: 'ramdisk',
     may: ['contract'],
     instead: 'the ramdisk packs the programs: name their entry files to the bundler',

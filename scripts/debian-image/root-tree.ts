@@ -1,5 +1,5 @@
 /** The root file system's content: Debian 12 with the cloud kernel and cloud-init, which reads its configuration from a config drive. */
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from '../run-command.ts'
 
@@ -30,8 +30,14 @@ const leftOut = [
   '/usr/share/man/*',
   '/usr/share/info/*',
   '/usr/share/locale/*',
+  '/usr/share/i18n/*',
+  '/usr/lib/x86_64-linux-gnu/gconv/*',
+  '/usr/lib/udev/hwdb.d/*',
   '/lib/modules/*/kernel/drivers/gpu/*',
   '/lib/modules/*/kernel/drivers/infiniband/*',
+  '/lib/modules/*/kernel/drivers/comedi/*',
+  '/lib/modules/*/kernel/drivers/target/*',
+  '/lib/modules/*/kernel/arch/x86/kvm/*',
   '/lib/modules/*/kernel/sound/*',
 ]
 
@@ -40,9 +46,16 @@ const initramfsModules = ['virtio_pci', 'virtio_blk', 'virtio_net', 'virtio_scsi
 
 const kernelWords = `root=LABEL=${rootLabel} ro console=tty0 console=ttyS0,115200 net.ifnames=0 biosdevname=0 panic=-1`
 
+/** The modules that a config drive can ask something of; each of the others takes time to find that it has nothing to do. */
 const cloudConfig = `datasource_list: [ConfigDrive, None]
 ssh_genkeytypes: [ed25519]
+cloud_init_modules: [bootcmd, write-files, growpart, resizefs, mounts, set_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
+cloud_config_modules: [set-passwords, apt-configure, timezone, runcmd]
+cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scripts-vendor, scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, ssh-authkey-fingerprints, keys-to-console, phone-home, final-message, power-state-change]
 `
+
+/** Work that a server without an archive at hand should not begin by itself. */
+const maskedTimers = ['apt-daily', 'apt-daily-upgrade', 'dpkg-db-backup', 'e2scrub_all', 'fstrim']
 
 const defaultSources = `deb http://deb.debian.org/debian bookworm main
 deb http://deb.debian.org/debian-security bookworm-security main
@@ -107,6 +120,9 @@ export async function makeRootTree(tree: string, work: string): Promise<void> {
   await write('etc/cloud/cloud.cfg.d/90_byoi.cfg', cloudConfig)
   await mkdir(join(tree, 'boot', 'grub'), { recursive: true })
   await write('boot/grub/grub.cfg', grubConfig(await kernelVersion(tree)))
+  for (const name of maskedTimers) {
+    await symlink('/dev/null', join(tree, 'etc/systemd/system', `${name}.timer`))
+  }
   const ssh = await readdir(join(tree, 'etc/ssh'))
   for (const key of ssh.filter((each) => each.startsWith('ssh_host_'))) await rm(join(tree, 'etc/ssh', key))
 }

@@ -5,10 +5,11 @@ import { addDeploy } from './commands/deploy.ts'
 import { addHold } from './commands/hold.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKey } from './commands/key.ts'
+import { addLab } from './commands/lab.ts'
 import { addNetboot } from './commands/netboot.ts'
+import { addRamdisk } from './commands/ramdisk.ts'
 import { addRescue } from './commands/rescue.ts'
 import { addServer } from './commands/server/server.ts'
-import { addRamdisk } from './commands/ramdisk.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -26,6 +27,7 @@ export function makeProgram(context: Context): Command {
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 wrong usage.')
   addUp(program)
+  addLab(program)
   addDeploy(program, context)
   addStatus(program, context)
   addDelete(program, context)

@@ -243,6 +243,8 @@ describe('byoi up', () => {
       ['--database', 'mysql://user:canary-pw@host/x'],
       /^error: write --database as/,
     ],
+    ['a phone without a place to call', ['--phone-home'], /--phone-home needs --provisioning/],
+    ['days of which there are none', ['--console-days', '0'], /whole number of days/],
     ['addresses of no form', ['--allow-address', 'localhost'], /127\.0\.0\.0\/8/],
     ['a URL of a listener that there is not', ['--media-url', 'http://a'], /need --provisioning/],
     [

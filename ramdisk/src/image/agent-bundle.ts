@@ -47,7 +47,7 @@ async function bundle(entry: string): Promise<string> {
  */
 export function requireBuiltIns(code: string): string {
   const changed = code.replaceAll(
-    /^import (?:(?<whole>[\w$]+)(?:, )?)?(?:\{(?<names>[^}]*)\}|\* as (?<space>[\w$]+))? ?from "(?<module>node:[\w/]+)";$/gm,
+    /^import (?:(?<whole>[\w$]+)(?:, )?)?(?:\{(?<names>[^}]*)\}|\* as (?<space>[\w$]+))? ?from[ ]"(?<module>node:[\w/]+)";$/gm,
     (...match) => {
       const { whole, names, space, module } = match.at(-1) as Record<string, string | undefined>
       const targets = [whole, space, names && `{${names.replaceAll(' as ', ': ')}}`].filter((each) => each)

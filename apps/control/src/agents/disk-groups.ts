@@ -3,7 +3,8 @@ import { type DiskGroup } from '../http/ports.ts'
 
 /**
  * Disk groups as OVHcloud numbers them: disks of one kind and size are one group, the first group is the one to install on. Flash
- * comes before rotating disks and small before large; a disk without a serial number or WWN cannot be named and is in no group.
+ * comes before rotating disks, those before USB, and small before large. A disk without a serial number or WWN cannot be named and is
+ * in no group.
  */
 export function diskGroupsOf(disks: readonly DiskFacts[]): DiskGroup[] {
   const named = disks.filter(({ serial, wwn }) => serial !== '' || wwn !== null)
@@ -23,8 +24,10 @@ export function diskGroupsOf(disks: readonly DiskFacts[]): DiskGroup[] {
   }))
 }
 
-const rank = (disk: DiskFacts | undefined): number =>
-  disk?.rotational === true && disk.transport !== 'virtio' ? 1 : 0
+const rank = (disk: DiskFacts | undefined): number => {
+  if (disk?.transport === 'usb') return 2
+  return disk?.rotational === true && disk.transport !== 'virtio' ? 1 : 0
+}
 
 const describe = (disk: DiskFacts | undefined): string =>
   disk === undefined ? '' : `${disk.transport.toUpperCase()} ${Math.round(disk.size / 1e9)} GB`
