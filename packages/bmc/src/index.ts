@@ -12,5 +12,6 @@ export {
   type RedfishServiceOptions,
   startRedfishService,
 } from './simulated/redfish-service.ts'
-export { listSystems, RedfishBmc, type RedfishOptions } from './redfish/redfish-bmc.ts'
+export { listSystems, type RedfishAccount, RedfishBmc, type RedfishOptions } from './redfish/redfish-bmc.ts'
+export type { FoundSystem } from './redfish/server.ts'
 export { readSpki } from './redfish/spki.ts'

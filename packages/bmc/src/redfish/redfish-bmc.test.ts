@@ -104,6 +104,13 @@ test('an HTTP address is booted once, and forgotten with the next device', async
   assert.deepEqual(machine.boot(), { device: 'disk', once: true, firmware: 'uefi', httpUri: null })
 })
 
+test('an address that is not set is not cleared: sushy-tools ejects the medium then, and calls it None', async (t) => {
+  const { bmc, service } = await redfishRig(t, { faults: ['http-uri-is-a-word'] })
+  await bmc.setBootDevice('cd', signal)
+  const [patch] = service.requests.filter(({ method }) => method === 'PATCH')
+  assert.ok(!JSON.stringify(patch?.body).includes('HttpBootUri'))
+})
+
 test('an HTTP address is refused on a server without UEFI, before anything is asked', async (t) => {
   const { bmc, service } = await redfishRig(t, { options: { firmware: 'legacy' } })
   await assert.rejects(bmc.setHttpBoot('http://10.0.0.1/agent.efi', signal), /Only UEFI/)
