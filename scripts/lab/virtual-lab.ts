@@ -145,6 +145,7 @@ export class VirtualServer {
   /** All that its serial console has said, without carriage returns and terminal commands. */
   async serial(): Promise<string> {
     const text = await readFile(join(this.plan.folder, 'serial.log'), 'latin1').catch(() => '')
+    // oxlint-disable-next-line no-control-regex
     return text.replaceAll(/\r|\u001B\[[0-9;?]*[A-Za-z]/g, '')
   }
 
