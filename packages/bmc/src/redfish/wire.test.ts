@@ -72,7 +72,12 @@ test('the pin for enrolment is the one that openssl computes', async (t) => {
 test('to a BMC with another key, not one byte is sent', async (t) => {
   const tls = await certificate
   const received: Buffer[] = []
-  const port = await listen(t, (socket) => socket.on('data', (data: Buffer) => received.push(data)), tls)
+  const record = (socket: Socket) =>
+    socket.on('data', (data: Buffer) => {
+      received.push(data)
+      socket.destroy()
+    })
+  const port = await listen(t, record, tls)
   const other = spkiOf((await makeCertificate()).cert)
   const bmc = driver(`https://127.0.0.1:${port}`, other)
   await assert.rejects(bmc.readPower(signal), isFault('identity', /not the one that was enrolled/))
