@@ -139,11 +139,12 @@ const diskThatSpeaks = bootSector('DISK BOOTED\r\n')
 function bootSector(text: string): Buffer {
   const code = Buffer.from(
     [
-      [0x31, 0xc0, 0x8e, 0xd8], // xor ax, ax; mov ds, ax
-      [0xbe, 0x12, 0x7c], // mov si, 0x7c12
-      [0xba, 0xf8, 0x03], // mov dx, 0x3f8
-      [0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8], // lodsb; test al, al; jz +3; out dx, al; jmp -8
-    ].flat(),
+      '31c08ed8', // xor ax, ax; mov ds, ax
+      'be127c', // mov si, 0x7c12
+      'baf803', // mov dx, 0x3f8
+      'ac84c07403eeebf8', // lodsb; test al, al; jz +3; out dx, al; jmp -8
+    ].join(''),
+    'hex',
   )
   const sector = Buffer.alloc(512)
   code.copy(sector)

@@ -119,6 +119,10 @@ export function readConfig(argv: string[], env: NodeJS.ProcessEnv): Config {
     command.error('error: write --database as postgres://USER@HOST:PORT/DATABASE')
   }
   const { provisioning, provisioningUrl, mediaUrl } = options
+  const urls = [...options.publicUrl, provisioningUrl, mediaUrl, options.agentUrl]
+  if (urls.some((url) => url !== undefined && hasUserInfo(url))) {
+    command.error('error: write URLs without user and password')
+  }
   if (provisioning === undefined && (provisioningUrl !== undefined || mediaUrl !== undefined)) {
     command.error('error: --provisioning-url and --media-url need --provisioning')
   }
@@ -170,6 +174,8 @@ export const certificateNames = (config: Config): string[] => [
     ...[...config.publicUrls, ...(config.agentUrl === null ? [] : [config.agentUrl])].map(hostOf),
   ]),
 ]
+
+const hasUserInfo = (url: string): boolean => new URL(url).username !== '' || new URL(url).password !== ''
 
 const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '')
 
@@ -224,8 +230,7 @@ function collectUrl(text: string, previous: string[]): string[] {
 /** Without a slash at the end. */
 function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
-  const plain =
-    url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  const plain = url !== null && url.search === '' && url.hash === ''
   if (!plain || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Write an http or https URL.')
   return text.replace(/\/+$/, '')
 }

@@ -243,7 +243,17 @@ describe('byoi up', () => {
       ['--database', 'mysql://user:canary-pw@host/x'],
       /^error: write --database as/,
     ],
+    ['a phone without a place to call', ['--phone-home'], /--phone-home needs --provisioning/],
+    ['days of which there are none', ['--console-days', '0'], /whole number of days/],
     ['addresses of no form', ['--allow-address', 'localhost'], /127\.0\.0\.0\/8/],
+    ['a URL of a listener that there is not', ['--media-url', 'http://a'], /need --provisioning/],
+    [
+      'a listener on all addresses that nobody sees',
+      ['--provisioning', '0.0.0.0:0'],
+      /needs --provisioning-url/,
+    ],
+    ['a URL with a password', ['--public-url', 'http://a:canary-pw@b'], /without user and password/],
+    ['agents that would call over plain HTTP', ['--agent-url', 'http://a'], /https only/],
   ]
   for (const [what, args, message] of wrong) {
     test(`ends with status 2 on ${what}`, async () => {

@@ -387,7 +387,7 @@ function buildDrive({ configDrive }: DeployOptions, sectorSize: 512 | 4096): Uin
 function sizeOfNewFile({ virtualSize }: OpenedImage, configDrive: Uint8Array | null): number {
   if (virtualSize === undefined) {
     throw new ImagingError('DISK', {
-      cause: 'The target file has no size, and the server does not say how large the image is.',
+      cause: 'The target file has no size, and how large the image is cannot be known beforehand.',
       remedy: 'Make the target file as large as the disk that it stands for.',
     })
   }

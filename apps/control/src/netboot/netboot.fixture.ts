@@ -131,6 +131,15 @@ export async function openProvisioning(
 }
 
 const services: RedfishService[] = []
+const certificates = new WeakMap<Bench, ReturnType<typeof readCertificates>>()
+
+/** Made once: several BMCs start at a time, and a key takes its time. */
+function certificatesOf(bench: Bench): ReturnType<typeof readCertificates> {
+  const made = certificates.get(bench) ?? readCertificates(join(bench.directory, 'bmc-tls'), ['127.0.0.1'])
+  certificates.set(bench, made)
+  return made
+}
+
 let machines = 0
 
 interface SimulatedBmc {
@@ -148,7 +157,7 @@ export async function startBmc(bench: Bench): Promise<SimulatedBmc> {
   const machine = new MemoryMachine({
     identity: { uuid, manufacturer: 'byoi', model: 'memory machine', serial: `SIM${number}` },
   })
-  const { key, cert } = await readCertificates(join(bench.directory, 'bmc-tls'), ['127.0.0.1'])
+  const { key, cert } = await certificatesOf(bench)
   const service = await startRedfishService({
     machine,
     user: 'admin',

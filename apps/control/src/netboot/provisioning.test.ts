@@ -298,3 +298,43 @@ test('what all servers share is served as it was built', async () => {
   // Not built: there is none to give, but it is known what is asked for.
   assert.equal((await listener.ask('/netboot/ipxe/undionly.kpxe')).status, 503)
 })
+
+describe('a server is left alone, and its owner told why,', () => {
+  const lacks: [string, () => Promise<() => unknown>, RegExp][] = [
+    [
+      'without a provisioning listener',
+      async () => {
+        const { provisioning } = bench.context
+        bench.context.provisioning = null
+        return () => (bench.context.provisioning = provisioning)
+      },
+      /no provisioning listener/,
+    ],
+    [
+      'without a ramdisk',
+      async () => {
+        const { provisioning } = bench.context
+        const elsewhere = `${listener.ramdisk.directory}-none`
+        bench.context.provisioning = provisioning && { ...provisioning, ramdisk: elsewhere }
+        return () => (bench.context.provisioning = provisioning)
+      },
+      /holds no ramdisk for servers: manifest\.json cannot be read \(ENOENT\)/,
+    ],
+  ]
+  for (const [what, take, cause] of lacks) {
+    test(what, async () => {
+      const giveBack = await take()
+      const server = await RealServer.add(bench)
+      const id = await server.inspect()
+      const row = await eventually('the error', async () => {
+        const found = await server.row(id)
+        return found.state === 'error' ? found : null
+      })
+      giveBack()
+      assert.match(row.failure?.cause ?? '', cause)
+      assert.match(row.failure?.remedy ?? '', /byoi (up --provisioning|ramdisk build)/)
+      assert.equal(row.disk, 'untouched')
+      assert.deepEqual([server.machine.actions, server.machine.starts], [[], []])
+    })
+  }
+})

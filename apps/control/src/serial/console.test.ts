@@ -152,7 +152,9 @@ describe('a console', { concurrency: 6 }, () => {
     assert.equal(again.seen.text, 'three ')
     assert.equal(server.line.opened, 1)
     for (const { leave } of [second, again]) await leave()
-    await eventually('the console to be closed', async () => !server.line.isOpen)
+    const left = performance.now()
+    await eventually('the console to be closed', async () => !server.line.isOpen, 60_000)
+    assert.ok(performance.now() - left > 5000, 'who comes back soon finds it open')
   })
 
   test('gives a viewer who goes on where nothing is kept any more the newest bytes', async (t) => {

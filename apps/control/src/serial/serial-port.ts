@@ -104,7 +104,7 @@ async function* follow(
       rows = []
     }
   } finally {
-    await leave()
+    leave()
   }
 }
 
@@ -131,8 +131,11 @@ function* outputOf(rows: readonly ShownRow[], seen: Seen): Generator<SerialEvent
   if (pieces.length > 0) yield output()
 }
 
-/** Says that somebody looks, and goes on saying so until the returned function is called. */
-async function enter(db: Db, serverId: number): Promise<() => Promise<void>> {
+/**
+ * Says that somebody looks, and goes on saying so until the returned function is called. The console stays open for a little longer:
+ * who comes back after a break finds it, and the BMC is not asked to close and open it for that.
+ */
+async function enter(db: Db, serverId: number): Promise<() => void> {
   const id = randomUUID()
   await db.insertInto('serial_viewer').values({ id, server_id: serverId }).execute()
   await sql`select pg_notify(${viewerChannel}, ${String(serverId)})`.execute(db)
@@ -144,14 +147,7 @@ async function enter(db: Db, serverId: number): Promise<() => Promise<void>> {
       // The database is away, or the server was removed; the reading of rows tells.
       .catch(() => undefined)
   }, viewerHeartbeatMs)
-  return async () => {
-    clearInterval(heartbeat)
-    await db
-      .deleteFrom('serial_viewer')
-      .where('id', '=', id)
-      .execute()
-      .catch(() => undefined)
-  }
+  return () => clearInterval(heartbeat)
 }
 
 /** Types on a console: whoever holds it hears it, and nothing is kept. The first time it is audited who did. */

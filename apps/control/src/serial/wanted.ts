@@ -3,7 +3,7 @@ import { type WorkflowSettings } from '../deployments/settings.ts'
 import { type Db } from '../store/database.ts'
 import { isRecorded } from './record-output.ts'
 
-/** How often a viewer says that it is there, and after what silence it is gone, in ms. */
+/** How often a viewer says that he is there, and how long his console stays open after he last did, in ms. */
 export const viewerHeartbeatMs = 5000
 export const viewerGoneMs = 15_000
 
@@ -21,7 +21,7 @@ export async function wantedServers(
   return new Set(rows.map((row) => row.id))
 }
 
-/** Viewers that are gone without a word, as those of a replica that died, and tickets that nobody used. */
+/** Viewers who are gone, and tickets that nobody used. */
 export async function forgetGone(db: Db): Promise<void> {
   await sql`
     delete from serial_viewer where seen_at < now() - ${viewerGoneMs * 4} * interval '1 millisecond'`.execute(

@@ -254,6 +254,26 @@ describe('a change of a server', () => {
     assert.equal((await server.until(id, 'await-agent')).phase, 'await-agent')
   })
 
+  test('of a password that was lost leads on too: without one nothing is tried', async () => {
+    const server = await RealServer.add(bench)
+    const lost = bench.db.updateTable('server').set({ bmc_password: null })
+    await lost.where('service_name', '=', server.name).execute()
+    const before = server.service.requests.length
+    const id = await server.inspect()
+    const held = await eventually('the hold', async () => {
+      const found = await server.row(id)
+      return found.state === 'hold' ? found : null
+    })
+    assert.match(
+      held.hold ?? '',
+      /^The server cannot be used as it is described\. The BMC needs a password\.$/,
+    )
+    assert.equal(server.service.requests.length, before)
+    assert.deepEqual(await server.set({ password: new Secret(bmcPassword) }), { kind: 'set' })
+    await bench.ports.deployments.resolveHold(id, 'continue', caller)
+    assert.equal((await server.until(id, 'await-agent')).phase, 'await-agent')
+  })
+
   test('pins a certificate that was renewed, to which nothing was sent before', async () => {
     const { key, cert } = await readCertificates(join(bench.directory, 'renewed'), ['127.0.0.1'])
     const server = await RealServer.add(bench)

@@ -10,7 +10,7 @@ const LARGEST_BLOCK = 2.5 * 1024 * 1024
 /** The bits of a bzip2 file, the most significant of each byte first. What a block can need is in memory before it is read. */
 export class Bzip2Bits {
   readonly #reader: PackedReader
-  readonly #bytes = Buffer.alloc(2 * LARGEST_BLOCK)
+  readonly #bytes = Buffer.alloc(LARGEST_BLOCK)
   /** Where the bytes that were not read begin and end. */
   #at = 0
   #end = 0
@@ -25,7 +25,7 @@ export class Bzip2Bits {
 
   /** Gets what the next block can need. */
   async fill(): Promise<void> {
-    if (this.#ended || this.#end - this.#at >= LARGEST_BLOCK) return
+    if (this.#ended) return
     this.#bytes.copyWithin(0, this.#at, this.#end)
     this.#end -= this.#at
     this.#at = 0

@@ -77,7 +77,7 @@ export class Bzip2Block {
         }
         if (length === links.length) throw damaged('bzip2')
         const byte = front[symbol - 1] as number
-        front.copyWithin(1, 0, symbol - 1)
+        for (let place = symbol - 1; place > 0; place--) front[place] = front[place - 1] as number
         front[0] = byte
         links[length++] = byte
         counts[byte] = (counts[byte] as number) + 1

@@ -24,7 +24,7 @@ function sourceOf(file: Buffer, { ranged = true, piece = 65_537, failAt = Infini
     shownUrl: 'test',
     size: file.length,
     ranged,
-    readAt: async (offset, into) => void into.set(file.subarray(offset, offset + into.length)),
+    readAt: async (offset, into) => into.set(file.subarray(offset, offset + into.length)),
     stream: async (sink) => {
       for (let at = 0; at < file.length; ) {
         if (at >= failAt) throw new ImagingError('DOWNLOAD', { cause: 'The line broke.', remedy: 'Mend it.' })

@@ -13,7 +13,7 @@ export interface UnpackOptions {
   /** Bounds the window or dictionary that the file may ask for, in bytes. */
   ramBytes: number
   /** How many bytes there may be unpacked, asked for each piece of them. More than any image for the disk needs is a bomb. */
-  largest(): number
+  largest: () => number
 }
 
 /** Either the source as it was, or one that unpacks where that turns out to be needed. */
