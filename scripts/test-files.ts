@@ -14,18 +14,17 @@ interface Outcome {
 }
 
 /**
- * Runs the files, two at a time.
  * @param files Paths within the repository; the longest should come first.
  * @param timeout Longest time for one file, in ms.
  */
-async function runFiles(files: string[], timeout: number): Promise<Outcome> {
+async function runFiles(files: string[], timeout: number, atOnce: number): Promise<Outcome> {
   const outcome: Outcome = {
     counts: { passed: 0, failed: 0, skipped: 0 },
     skipped: [],
     seconds: new Map(),
   }
   const paths = files.map((each) => join(root, each))
-  const events = run({ files: paths, concurrency: 2, timeout, cwd: root })
+  const events = run({ files: paths, concurrency: atOnce, timeout, cwd: root })
   events.on('test:pass', ({ name, skip, file }) => {
     if (skip === undefined || skip === false) return
     const why = typeof skip === 'string' ? `: ${skip}` : ''
@@ -48,10 +47,16 @@ async function runFiles(files: string[], timeout: number): Promise<Outcome> {
 /**
  * Runs the files and prints what came of them; the last line is `N passed, N failed`.
  * @param absent Tools that the files may miss.
+ * @param atOnce Files that run at the same time.
  * @returns Whether some passed and none failed.
  */
-export async function runAndTell(files: string[], timeout: number, absent: string[]): Promise<boolean> {
-  const { counts, skipped, seconds } = await runFiles(files, timeout)
+export async function runAndTell(
+  files: string[],
+  timeout: number,
+  absent: string[],
+  atOnce = 2,
+): Promise<boolean> {
+  const { counts, skipped, seconds } = await runFiles(files, timeout, atOnce)
   const slowest = [...seconds].toSorted((a, b) => b[1] - a[1]).slice(0, 5)
   console.log(`\nSlowest files: ${slowest.map(([file, time]) => `${file} ${time.toFixed(1)} s`).join(', ')}`)
   if (absent.length > 0) console.log(`Tools that are not there: ${absent.join(', ')}`)

@@ -8,8 +8,10 @@ import {
 } from '@byoi/contract'
 import type { DebianFiles } from './debian/files.ts'
 
-/** 2000-01-01, for every date in the ISO: in seconds for programs that read SOURCE_DATE_EPOCH. */
+/** Every date in the ISO is 2000-01-01, for programs that read the environment in seconds. */
 const epoch = { SOURCE_DATE_EPOCH: '946684800', TZ: 'UTC' }
+/** The same as xorriso takes it. */
+const date = '2000010100000000'
 const wordsBytes = 1024
 /** FAT for the firmware: room for shim and GRUB, which are 4 MB. */
 const efiBytes = 10 * 1024 * 1024
@@ -100,7 +102,22 @@ function isoArguments(out: string, tree: string, efi: string, debian: DebianFile
   ]
   const uefi = ['-append_partition', '2', '0xef', efi, '-eltorito-alt-boot']
   const uefiBoot = ['-e', '--interval:appended_partition_2:all::', '-no-emul-boot']
-  return ['-as', 'mkisofs', '-R', '-V', 'BYOI', ...bios, ...disk, ...uefi, ...uefiBoot, '-o', out, tree]
+  const dates = [`--modification-date=${date}`, '--set_all_file_dates', date]
+  return [
+    '-as',
+    'mkisofs',
+    '-r',
+    '-V',
+    'BYOI',
+    ...dates,
+    ...bios,
+    ...disk,
+    ...uefi,
+    ...uefiBoot,
+    '-o',
+    out,
+    tree,
+  ]
 }
 
 /** Offset of a file's data in the ISO, in bytes: its sectors have 2048. */

@@ -26,7 +26,9 @@ export function run(program: string, args: readonly string[], options: RunOption
     const err: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-    child.once('error', (cause) => reject(new CommandError(`${program} cannot be run.`, { cause })))
+    child.once('error', (cause) =>
+      reject(new CommandError(`${program} cannot be run: is it installed?`, { cause })),
+    )
     child.once('close', (status, signal) => {
       if (status === 0) return resolve(Buffer.concat(out))
       const words = Buffer.concat(err).toString().trim().split('\n').slice(-5).join('\n')

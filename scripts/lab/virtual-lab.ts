@@ -142,9 +142,20 @@ export class VirtualServer {
     return await this.watch('end of the deployment', ms, (view) => (view.state === 'open' ? undefined : view))
   }
 
+  /** Waits until it is in rescue, and tells how to log in. @throws {Error} after `ms`. */
+  async inRescue(ms: number): Promise<{ hostKeys: string[]; addresses: string[] }> {
+    for (const end = Date.now() + ms; ; await sleep(pollMs)) {
+      const { status, body, text } = await this.#lab.client.call('GET', `/byoi/server/${this.name}/rescue`)
+      const rescue = status === 200 ? (body as DeploymentView).rescue : null
+      if (rescue !== null) return rescue
+      if (Date.now() > end) throw new Error(`${this.name} is not in rescue after ${ms / 1000} s: ${text}`)
+    }
+  }
+
   /** All that its serial console has said, without carriage returns and terminal commands. */
   async serial(): Promise<string> {
     const text = await readFile(join(this.plan.folder, 'serial.log'), 'latin1').catch(() => '')
+    // oxlint-disable-next-line no-control-regex
     return text.replaceAll(/\r|\u001B\[[0-9;?]*[A-Za-z]/g, '')
   }
 

@@ -60,7 +60,7 @@ describe('The life of a UEFI server', () => {
     assert.ok((await server.ovh('PUT', '', { rescueSshKey: key.line })).ok)
     const from = (await server.serial()).length
     assert.ok((await server.ovh('DELETE', '/bringYourOwnImage')).ok)
-    const { hostKeys } = await server.watch('rescue', patience.agent, ({ rescue }) => rescue ?? undefined)
+    const { hostKeys } = await server.inRescue(patience.agent)
     assert.equal(hostKeys.length, 1)
     const printed = await ssh(server, 'root', key, hostKeys[0] ?? '', 'blkid', '/dev/vda2')
     assert.match(printed, /LABEL="ESP"/)

@@ -6,12 +6,12 @@ import { readBmcPassword } from './bmc-password.ts'
 import type { Context } from './context.ts'
 
 /** A terminal at which somebody types. */
-function terminal(typed: string): { context: Context; shown: Promise<string>; done(): void } {
+function terminal(typed: string): { context: Context; shown: Promise<string>; done: () => void } {
   const stdin = Object.assign(new PassThrough(), { isTTY: true })
   const stderr = new PassThrough()
   stdin.write(typed)
   const context = { env: {}, stdin, stderr, stdout: new PassThrough() } as unknown as Context
-  return { context, shown: text(stderr), done: () => stderr.end() }
+  return { context, shown: text(stderr), done: () => void stderr.end() }
 }
 
 describe('A password that is typed', () => {

@@ -50,6 +50,8 @@ const server = (change: Partial<ServerAnswer> = {}): ServerAnswer => ({
   ...change,
 })
 
+const words = (line: string): string[] => line.split(' ')
+
 async function serve(t: TestContext, routes: Record<string, Route>) {
   const api = await testApi(routes)
   t.after(() => api.close())
@@ -100,17 +102,12 @@ describe('server add', () => {
       'a Redfish BMC, with everything',
       [
         ...redfish,
-        ...['--bmc-fingerprint', pin, '--bmc-system', '/redfish/v1/Systems/2', '--console', 'ipmi'],
-        ...['--console-address', '10.0.0.6:6230', '--cipher-suite', '3', '--command-interval', '0'],
-        ...[
-          '--agent-boot',
-          'virtual-media',
-          '--kernel-words',
-          'console=ttyS1,115200',
-          '--network',
-          networkFile,
-        ],
-        ...['--disk-serial', 'S1', '--disk-wwn', 'eui.1', '--disk-size', '480103981056', '--account', 'acme'],
+        '--bmc-fingerprint',
+        pin,
+        ...words('--bmc-system /redfish/v1/Systems/2 --console ipmi --console-address 10.0.0.6:6230'),
+        ...words('--cipher-suite 3 --command-interval 0 --agent-boot virtual-media --account acme'),
+        ...words('--kernel-words console=ttyS1,115200 --disk-serial S1 --disk-wwn eui.1'),
+        ...words(`--disk-size 480103981056 --network ${networkFile}`),
       ],
       {
         account: 'acme',

@@ -27,7 +27,7 @@ export async function startControlPlane(
   const log = join(folder, 'control.log')
   const provisioningUrl = `http://${hostInGuest}:${provisioning}`
   const args = [
-    ['up', '--data', data, '--ramdisk', ramdisk],
+    ['up', '--data', data, '--ramdisk', ramdisk, '--phone-home'],
     ['--listen', `127.0.0.1:${api}`, '--agent-url', `https://${hostInGuest}:${api}`],
     ['--provisioning', `127.0.0.1:${provisioning}`, '--provisioning-url', provisioningUrl],
     // BMCs are processes of this machine.

@@ -3,7 +3,7 @@
  * itself. Nothing is installed on the host.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CommandError, run } from '../run.ts'
 
@@ -23,6 +23,12 @@ export interface PackageRecord {
   sha256: string
   /** Names, without versions. */
   depends: string[]
+}
+
+/** Another build may be reading it. */
+async function replaceFile(path: string, content: string): Promise<void> {
+  await writeFile(`${path}.${process.pid}`, content)
+  await rename(`${path}.${process.pid}`, path)
 }
 
 /** Lines for sources.list: the host's own mirrors where it is a Debian 12, so that a local mirror is used. */
@@ -45,30 +51,35 @@ export class Apt {
   }
 
   /**
-   * Opens apt on `directory`, which it makes, with lists of packages that are no older than a day.
-   * @throws {CommandError} when there is no apt-get, or no mirror can be reached and there are no older lists.
+   * Opens apt on `directory`, which it makes, with lists of packages that are no older than a day; where no mirror answers, with older
+   * ones, which `progress` is told.
+   *
+   * @throws {CommandError} when there is no apt-get, or no mirror answers and there are no lists.
    */
-  static async open(directory: string): Promise<Apt> {
-    await Promise.all(
-      ['lists/partial', 'archives/partial'].map((each) => mkdir(join(directory, each), { recursive: true })),
-    )
+  static async open(directory: string, progress: (line: string) => void): Promise<Apt> {
     const apt = new Apt(directory)
-    await writeFile(join(directory, 'sources.list'), `${(await sources()).join('\n')}\n`)
-    if (!(await apt.#hasFreshLists())) await apt.update()
+    const folders = ['lists/partial', 'archives/partial'].map((each) => join(directory, each))
+    await Promise.all(folders.map((each) => mkdir(each, { recursive: true })))
+    await replaceFile(join(directory, 'sources.list'), `${(await sources()).join('\n')}\n`)
+    const updated = await stat(apt.#stamp).catch(() => undefined)
+    if (updated === undefined) await apt.update()
+    else if (updated.mtimeMs < Date.now() - listsAge)
+      await apt
+        .update()
+        .catch(() =>
+          progress(`no mirror answers: packages as of ${updated.mtime.toISOString().slice(0, 10)}`),
+        )
     return apt
   }
 
-  async #hasFreshLists(): Promise<boolean> {
-    const lists = join(this.#directory, 'lists')
-    const times = (await readdir(lists))
-      .filter((name) => name.includes('_Packages'))
-      .map(async (name) => (await stat(join(lists, name))).ctimeMs)
-    return times.length > 0 && Math.min(...(await Promise.all(times))) > Date.now() - listsAge
+  get #stamp(): string {
+    return join(this.#directory, 'updated')
   }
 
   /** Reads the mirrors' lists again. */
   async update(): Promise<void> {
     await this.#run('apt-get', ['-q', '--error-on=any', 'update'])
+    await writeFile(this.#stamp, '')
   }
 
   /** @throws {CommandError} when a package is not in the lists. */

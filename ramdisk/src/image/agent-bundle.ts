@@ -6,19 +6,24 @@ const root = join(import.meta.dirname, '../../..')
 
 /** The agent's main file in the RAM of a server. */
 export const agentEntry = join(root, 'apps/agent/src/ram/main.ts')
-/** The image engine starts its threads from a file of this name beside the bundle that it is in. */
-const threads = { entry: join(root, 'packages/imaging/src/pipeline/worker.ts'), name: 'worker.mjs' }
+/** The image engine starts its threads from files of these names beside the bundle that it is in. */
+const threads = {
+  'worker.mjs': join(root, 'packages/imaging/src/pipeline/worker.ts'),
+  'unpack-thread.mjs': join(root, 'packages/imaging/src/unpack/unpack-thread.ts'),
+}
 
 /** File names of the bundles, each with its content. */
 export type Bundles = Readonly<Record<string, string>>
 
 /**
- * Joins the agent and all that it imports into `agent.mjs`, and what the image engine's threads run into `worker.mjs`.
+ * Joins the agent and all that it imports into `agent.mjs`, and what the image engine's threads run into files of their own.
  * @throws {Error} when there is no such entry, or an import of it cannot be found.
  */
 export async function bundleAgent(entry: string): Promise<Bundles> {
   if (!existsSync(entry)) throw new Error(`There is no agent to put into the ramdisk: ${entry} is missing.`)
-  return { 'agent.mjs': await bundle(entry), [threads.name]: await bundle(threads.entry) }
+  const bundles: Record<string, string> = { 'agent.mjs': await bundle(entry) }
+  for (const [name, thread] of Object.entries(threads)) bundles[name] = await bundle(thread)
+  return bundles
 }
 
 async function bundle(entry: string): Promise<string> {

@@ -45,7 +45,7 @@ export async function addModules(
   for (const path of [...paths, ...indexes]) tree.file(join(folder, path), await readFile(join(chosen, path)))
 }
 
-const isChosen = (path: string): boolean =>
+export const isChosen = (path: string): boolean =>
   chosenModules.some((glob) => matchesGlob(path, `kernel/${glob}`) || matchesGlob(path, `kernel/${glob}/**`))
 
 /** Each module's path and the paths of the modules that it needs, from lines as of modules.dep(5); others are passed over. */

@@ -39,6 +39,7 @@ function addSkeleton(tree: Tree): void {
   for (const path of ['root', 'etc/dropbear']) tree.directory(path, 0o700)
   tree.directory('tmp', 0o1777)
   tree.link('var/run', '../run')
+  tree.link('etc/mtab', '../proc/self/mounts')
   // The kernel opens the first process's standard input and output before anything is mounted.
   tree.device('dev/console', 5, 1)
   tree.device('dev/null', 1, 3, 0o666)
