@@ -33,23 +33,32 @@ export async function makeRootTree(
   return tree
 }
 
+/** Files of a few lines. */
+const settings = {
+  'etc/group': 'root:x:0:\ntty:x:5:\ndisk:x:6:\nnogroup:x:65534:\n',
+  'etc/hosts': '127.0.0.1 localhost\n::1 localhost\n',
+  // No daemon watches snapshots here.
+  'etc/lvm/lvm.conf': 'activation {\n  monitoring = 0\n}\n',
+  // Without it the module makes a bond0 of its own, and the name is taken.
+  'etc/modprobe.d/byoi.conf': 'options bonding max_bonds=0\n',
+  'etc/passwd': 'root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/false\n',
+  // There is no udev: the device mapper's library makes the nodes itself.
+  'etc/profile': "export PATH=/usr/bin DM_DISABLE_UDEV=1 PS1='\\u@\\h:\\w\\$ '\n",
+  'etc/resolv.conf': '',
+  'etc/shells': '/bin/sh\n',
+}
+
 function addSkeleton(tree: Tree): void {
-  for (const path of ['dev', 'mnt', 'proc', 'run', 'sys', 'var/lib', 'var/log', 'etc/byoi'])
+  for (const path of ['dev', 'etc/byoi', 'mnt', 'proc', 'run', 'sys', 'var/lib', 'var/log'])
     tree.directory(path)
-  for (const path of ['root', 'etc/dropbear']) tree.directory(path, 0o700)
+  tree.directory('root', 0o700)
   tree.directory('tmp', 0o1777)
-  tree.link('var/run', '../run')
   tree.link('etc/mtab', '../proc/self/mounts')
+  tree.link('var/run', '../run')
   // The kernel opens the first process's standard input and output before anything is mounted.
   tree.device('dev/console', 5, 1)
   tree.device('dev/null', 1, 3, 0o666)
-  tree.file('etc/passwd', 'root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/false\n')
-  tree.file('etc/group', 'root:x:0:\ntty:x:5:\ndisk:x:6:\nnogroup:x:65534:\n')
-  tree.file('etc/shells', '/bin/sh\n')
-  tree.file('etc/hosts', '127.0.0.1 localhost\n::1 localhost\n')
-  tree.file('etc/resolv.conf', '')
-  // There is no udev: the device mapper's library makes the nodes itself.
-  tree.file('etc/profile', "export PATH=/usr/bin DM_DISABLE_UDEV=1 PS1='\\u@\\h:\\w\\$ '\n")
+  for (const [path, text] of Object.entries(settings)) tree.file(path, text)
 }
 
 /** Where dropbear looks for it. */
