@@ -22,6 +22,7 @@ const imageSize = 4 * 1024 * 1024
 class Up {
   readonly data: string
   url = ''
+  provisioning = ''
   stderr = ''
   #child: ChildProcess | null = null
 
@@ -31,7 +32,8 @@ class Up {
 
   /** Resolves when it serves, or has ended before that. */
   async start(failpoint?: string): Promise<'ready' | 'ended'> {
-    const args = ['--data', this.data, '--listen', '127.0.0.1:0', '--allow-address', '127.0.0.0/8']
+    const listen = ['--listen', '127.0.0.1:0', '--provisioning', '127.0.0.1:0']
+    const args = ['--data', this.data, ...listen, '--allow-address', '127.0.0.0/8']
     const child = spawn(process.execPath, [main, ...args], {
       env: { PATH: process.env['PATH'], ...(failpoint === undefined ? {} : { BYOI_FAILPOINT: failpoint }) },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -41,6 +43,7 @@ class Up {
     return await new Promise((resolve) => {
       child.once('exit', () => resolve('ended'))
       createInterface(child.stdout).on('line', (line) => {
+        if (line.startsWith('Servers boot from ')) this.provisioning = line.split(' ').at(-1) ?? ''
         if (!line.startsWith('ready ')) return
         this.url = line.split(' ')[1] ?? ''
         resolve('ready')
@@ -218,6 +221,23 @@ describe('byoi up', () => {
         return view !== null && file !== null && file.pid !== pid && file.ready
       })
     }
+  })
+
+  test('serves what servers boot from apart from the API, and tells the operator where', async () => {
+    const found = await (await operator()).netboot()
+    assert.deepEqual(found, {
+      provisioningUrl: up.provisioning,
+      mediaUrl: up.provisioning,
+      agentUrl: up.url,
+      ramdisk: join(data, 'ramdisk'),
+    })
+    const script = await fetch(`${up.provisioning}/netboot/boot.ipxe`)
+    assert.match(await script.text(), /^#!ipxe\n/)
+    for (const path of ['/1.0/auth/time', '/1.0/byoi/health', '/agent/v1/join', '/']) {
+      assert.equal((await fetch(up.provisioning + path)).status, 404, path)
+    }
+    assert.match(up.stderr, /agents of real servers cannot call this address/)
+    assert.match(up.stderr, /holds no ramdisk for servers.* Run byoi ramdisk build/)
   })
 
   test('stops in order on SIGTERM, and takes its database with it', async () => {
