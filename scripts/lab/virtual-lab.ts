@@ -156,12 +156,7 @@ export class VirtualServer {
   /** All that its serial console has said, without carriage returns and terminal commands. */
   async serial(): Promise<string> {
     const text = await readFile(join(this.plan.folder, 'serial.log'), 'latin1').catch(() => '')
-<<<<<<< .merge_file_ASXrBc
-    // oxlint-disable-next-line no-control-regex
-    return text.replaceAll(/\r|\u001B\[[0-9;?]*[A-Za-z]/g, '')
-=======
     return stripVTControlCharacters(text).replaceAll('\r', '')
->>>>>>> .merge_file_swlZQc
   }
 
   /** Waits until the console says something new. @param from Characters of `serial` that were said before. */
