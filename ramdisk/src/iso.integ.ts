@@ -11,14 +11,9 @@ const directory = mkdtempSync(join(tmpdir(), 'byoi-ramdisk-iso-'))
 after(() => rmSync(directory, { recursive: true }))
 
 const iso = join(directory, 'patched.iso')
-const cd = [
-  ...['-drive', `file=${iso},if=none,id=cd,format=raw,media=cdrom,readonly=on`],
-  ...['-device', 'ide-cd,drive=cd,bootindex=0'],
-]
-const stick = [
-  ...['-drive', `file=${iso},if=none,id=cd,format=raw,readonly=on`, '-device', 'qemu-xhci'],
-  ...['-device', 'usb-storage,drive=cd,bootindex=0,removable=on'],
-]
+const drive = `-drive file=${iso},if=none,id=cd,format=raw,readonly=on`
+const cd = `${drive},media=cdrom -device ide-cd,drive=cd,bootindex=0`.split(' ')
+const stick = `${drive} -device qemu-xhci -device usb-storage,drive=cd,bootindex=0,removable=on`.split(' ')
 
 describe('A server that boots the ISO', { skip: lacksQemu }, () => {
   let built: Built

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { stripVTControlCharacters } from 'node:util'
 import { type DeploymentView } from '@byoi/contract'
 import { ApiClient } from '../api-client.ts'
 import { ovhCall, type ApiKey, type OvhAnswer } from '../ovh-call.ts'
@@ -155,8 +156,7 @@ export class VirtualServer {
   /** All that its serial console has said, without carriage returns and terminal commands. */
   async serial(): Promise<string> {
     const text = await readFile(join(this.plan.folder, 'serial.log'), 'latin1').catch(() => '')
-    // oxlint-disable-next-line no-control-regex
-    return text.replaceAll(/\r|\u001B\[[0-9;?]*[A-Za-z]/g, '')
+    return stripVTControlCharacters(text).replaceAll('\r', '')
   }
 
   /** Waits until the console says something new. @param from Characters of `serial` that were said before. */

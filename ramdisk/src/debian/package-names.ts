@@ -1,5 +1,5 @@
 import type { RamdiskFlavour } from '@byoi/contract'
-import { commandsOf } from '../image/commands.ts'
+import { commandPackages } from '../image/commands.ts'
 
 /** Debian's packages that depend on the newest kernel. */
 export const kernelMetaPackages: Readonly<Record<RamdiskFlavour, string>> = {
@@ -24,12 +24,5 @@ const isoMakers = `
 /** All packages that a ramdisk takes files from, but the kernel. */
 export function packageNames(flavour: RamdiskFlavour): string[] {
   const listed = [libraries, isoMakers].flatMap((each) => each.trim().split(/\s+/))
-  return [
-    'busybox',
-    'ca-certificates',
-    'ipxe',
-    'openssh-sftp-server',
-    ...Object.keys(commandsOf(flavour)),
-    ...listed,
-  ]
+  return ['busybox', 'ca-certificates', 'ipxe', 'openssh-sftp-server', ...commandPackages(flavour), ...listed]
 }
