@@ -27,7 +27,7 @@ const layouts: Record<string, DiskLayout> = {
 }
 
 /** The longest files first. */
-const order = ['first-deployment', 'legacy', 'secure-boot', 'power-cut', 'life-cycle']
+const order = ['power-cut', 'first-deployment', 'life-cycle', 'legacy', 'secure-boot']
 
 const rankOf = (file: string): number => order.findIndex((name) => file.endsWith(`/${name}.lab.ts`))
 
