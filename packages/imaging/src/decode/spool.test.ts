@@ -27,7 +27,7 @@ function storeOf(size: number): ChunkStore & { places: Map<number, Buffer>; move
       movers.delete(place)
     },
     moveAll() {
-      for (const [place, bytes] of places) {
+      for (const [place, bytes] of [...places]) {
         const moveAway = movers.get(place)
         this.drop(place)
         moveAway?.(bytes)
