@@ -22,6 +22,11 @@ const marker =
   }
 const descriptor = (change: (text: string) => string): Partial<VmdkParts> => ({ descriptor: change })
 const extent = (line: string) => descriptor((text) => text.replace(/^RDONLY.*$/m, line))
+/** 8 TiB in grains of 4 KiB. */
+const manyTables = (bytes: Buffer): void => {
+  bytes.writeBigUInt64LE(2n ** 34n, 12)
+  bytes.writeBigUInt64LE(8n, 20)
+}
 const SECTORS = 131_712 // of the disk that `makeVmdk` describes
 const DIFFER = /different images/
 
@@ -55,7 +60,13 @@ const HEADER: Record<string, Row[]> = {
       { header: u32(44, v) },
       new RegExp(`have ${v} entries`),
     ]),
+    ['more tables than any disk needs', { header: manyTables }, /grain tables, more than/],
   ],
+  'I6.75': [0n, 1n].map((v): Row => [
+    `a directory at sector ${v}, in the header or the descriptor`,
+    { header: u64(56, v) },
+    /directory stands at sector/,
+  ]),
 }
 
 const BEHIND: Record<string, Row[]> = {
@@ -115,6 +126,16 @@ const BEHIND: Record<string, Row[]> = {
     ['bytes after its end', { tail: Buffer.from('more') }, /goes on after its end/],
   ],
   'I6.75': [
+    ...[2n, 64n, 127n].map((v): Row => [
+      `a directory of zeros at sector ${v}, before the grains`,
+      { header: u64(56, v) },
+      /tables before its grains and among them/,
+    ]),
+    ...[128n, 10n ** 6n, 2n ** 63n].map((v): Row => [
+      `a directory at sector ${v}, where there is none`,
+      { header: u64(56, v) },
+      /ends without the grain directory/,
+    ]),
     ['a directory that leaves a table out', { directory: u32(0, 0) }, DIFFER],
     ...[0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
       `a directory that names sector ${v} for a table`,
