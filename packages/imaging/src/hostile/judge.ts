@@ -100,7 +100,8 @@ export function useBench(): Bench {
       // In chunks no end is known, so that a checksum is asked for; that of nothing never fits.
       const checkSum = how === 'in chunks' ? ({ type: 'sha256', value: '0'.repeat(64) } as const) : null
       try {
-        return await deployImage(options({ url, type, checkSum }, bench.disk, { dataDisk: false, ...more }))
+        const disk = { ...more.disk, path: bench.disk }
+        return await deployImage(options({ url, type, checkSum }, '', { dataDisk: false, ...more, disk }))
       } catch (error) {
         if (error instanceof ImagingError && error.disk === 'untouched') sizeLeft = size
         throw error

@@ -65,7 +65,7 @@ describe('a VMDK that only its grains betray', () => {
     spoil(file.subarray(at, at + file.readUInt32LE(at - 4)))
     return file
   }
-  const rows: [what: string, image: () => Buffer, code: Refusal['code'], says: RegExp][] = [
+  const rows: [what: string, image: () => Buffer, code: 'WRITE' | 'FORMAT', says: RegExp][] = [
     ['garbage', () => spoiltGrain((it) => it.fill(0xa5, 2)), 'WRITE', /is damaged/],
     ['a short stream', () => spoiltGrain((it) => it.fill(0, it.length - 8)), 'WRITE', /damaged|too/],
     [
@@ -87,7 +87,7 @@ describe('a VMDK that only its grains betray', () => {
       what,
       image,
       // Read by its tables for the preflight, it is found cut off or no footer there.
-      code: code === 'FORMAT' ? code : [code, 'FORMAT'],
+      code: [code, 'FORMAT'],
       says: code === 'FORMAT' ? /cut off|no sparse extent|behind its end/ : says,
       disk: 'unbootable',
       diskSize: 80 * MiB,
