@@ -79,13 +79,14 @@ export async function readQcow2Map(
     for (let number = from; number < from + group.length; number++) {
       const table = group[number - from] as Uint8Array
       seen.add(l1.tables[number] as number, table)
-      const found = readTable(context, number, table)
-      for (const mapping of found) {
+      const found = new Set<Runs>()
+      for (const mapping of readTable(context, number, table)) {
         mapped.add(mapping.runs, fileSize)
         mapped.check(fileSize)
         mappings[mapping.index] = mapping
+        found.add(mapping.runs)
       }
-      for (const runs of new Set(found.map((mapping) => mapping.runs))) left -= runs.cost
+      for (const runs of found) left -= runs.cost
     }
     if (left < 0) return null
     from += group.length

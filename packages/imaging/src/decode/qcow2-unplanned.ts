@@ -163,7 +163,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
   }
 
   /** Runs that have gone past are taken from RAM, the others wait for the stream. */
-  #place(mappings: Mapping[]): void {
+  #place(mappings: Iterable<Mapping>): void {
     const { floor } = this.#window
     const late: Run[] = []
     for (const { base, runs } of mappings) {

@@ -126,6 +126,20 @@ export function compressedBomb(): Buffer {
   return image
 }
 
+/** Clusters of 512 bytes, and `count` L1 entries that all hold `entry`; the L2 table at 1024 holds `l2Entry` once. */
+export function wideImage(count: number, entry: bigint, l2Entry = 0n): Buffer {
+  const image = Buffer.alloc(2048 + count * 8 + 512)
+  plainImage().copy(image, 0, 0, 104)
+  image.writeUInt32BE(9, 20)
+  image.writeBigUInt64BE(BigInt(count) * 64n * 512n, 24)
+  image.writeUInt32BE(count, 36)
+  image.writeBigUInt64BE(2048n, 40)
+  image.writeBigUInt64BE(512n, 48)
+  image.writeBigUInt64BE(l2Entry, 1024)
+  for (let i = 0; i < count; i++) image.writeBigUInt64BE(entry, 2048 + 8 * i)
+  return image
+}
+
 const HEADER: Record<string, Row[]> = {
   'I5.51': [
     ['bad magic', u32(0, 0x514649fa), /magic|not \(its first/],

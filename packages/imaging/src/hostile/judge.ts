@@ -132,15 +132,20 @@ export async function assertRefused(bench: Bench, type: ImageType, row: Refusal,
   const { code, says, disk = 'untouched', diskSize = DISK } = row
   await bench.renew(diskSize)
   const image = row.image()
-  const before = cost()
+  const since = cost()
   const error = await failureOf(bench.deploy(image, type, way, row.more))
-  const { cpu, growth } = before()
+  const spent = since()
   assert.ok([code].flat().includes(error.code), `${error.message} instead of ${String(code)}`)
   assert.match(error.cause, says)
   assertSentence(error.cause)
   assertSentence(error.remedy)
   const worst = way === 'by Range' ? disk : (row.streamed ?? disk)
   await assertDisk(bench.disk, error.disk, worst, diskSize)
+  assertCheap(spent)
+}
+
+/** What an image may cost, by what `cost` gives. */
+export function assertCheap({ cpu, growth }: { cpu: number; growth: number }): void {
   assert.ok(cpu <= MAX_CPU_MICROSECONDS, `${cpu} µs of CPU`)
   assert.ok(growth <= MAX_GROWTH_KIB, `grew by ${growth} KiB`)
 }

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { AT, CLUSTER, compressedImage, deflated, plainImage } from '../decode/test-images.ts'
 import {
   backingFile,
@@ -11,9 +12,10 @@ import {
   compressedBomb,
   dataFile,
   qcow2Refusals,
+  wideImage,
 } from '../decode/test-qcow2-refusals.ts'
 import { MiB } from '../deploy-image.fixture.ts'
-import { assertRefused, type Refusal, spread, testRefusals, useBench, WAYS } from './judge.ts'
+import { assertCheap, assertRefused, cost, type Refusal, spread, testRefusals, useBench, WAYS } from './judge.ts'
 
 const bench = useBench()
 
@@ -35,6 +37,25 @@ describe('a qcow2 image that cannot be right', () => {
 
 describe('a qcow2 image that only its data or its size betrays', () => {
   const rows: Refusal[] = [
+    {
+      row: 'I5.58',
+      what: 'an L1 table of 2^22 entries in 32 KiB of gzip',
+      image: () => gzipSync(wideImage(2 ** 22, 0n)),
+      code: 'FORMAT',
+      says: /clusters are too small/,
+      diskSize: 2 ** 37,
+    },
+    ...[(image: Buffer): Buffer => image, (image: Buffer): Buffer => gzipSync(image)].map(
+      (pack, index): Refusal => ({
+        row: 'I5.64',
+        what: `one L2 table shared by 2^20 L1 entries${index === 0 ? '' : ', in gzip'}`,
+        image: () => pack(wideImage(2 ** 20, 1024n, 2048n + 8n * 2n ** 20n)),
+        code: 'FORMAT',
+        says: /again and again/,
+        disk: 'unbootable',
+        diskSize: 2 ** 35,
+      }),
+    ),
     {
       row: 'I5.64',
       what: '512 GiB in 589 KB, on a disk of 1 TiB',
@@ -88,6 +109,16 @@ describe('a qcow2 image that only its data or its size betrays', () => {
       ))
   }
 })
+
+for (const way of WAYS) {
+  test(`I5.58 an L1 table of 2^20 entries that name one empty table costs no memory ${way}`, async () => {
+    await bench.renew(2 ** 35)
+    const image = wideImage(2 ** 20, 1024n)
+    const since = cost()
+    assert.equal((await bench.deploy(image, 'qcow2', way)).disk, 'complete')
+    assertCheap({ ...since(), cpu: 0 })
+  })
+}
 
 test('I5.53 I5.54 names inside an image are neither opened nor connected to', async () => {
   let connections = 0
