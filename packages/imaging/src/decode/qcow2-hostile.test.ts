@@ -43,10 +43,7 @@ describe('a hostile qcow2 image', () => {
       const image = make()
       const start = process.cpuUsage()
       await assert.rejects(planned(image, REFUSING_DISK), fails(code, says))
-      assert.throws(
-        () => drive(unplanned(image, { diskSize: REFUSING_DISK }), image, 700),
-        fails(code, says),
-      )
+      assert.throws(() => drive(unplanned(image, { diskSize: REFUSING_DISK }), image, 700), fails(code, says))
       const { user, system } = process.cpuUsage(start)
       assert.ok(user + system < 2_000_000, 'CPU below 2 s')
     })

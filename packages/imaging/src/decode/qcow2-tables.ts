@@ -124,19 +124,22 @@ export interface Mapping {
 }
 
 /**
- * Reads L2 table `number` of `l1.tables` for every L1 entry that uses it and maps something. They share the runs, save for the last
- * entry of a disk that ends inside its span. One at a time: a table that a million entries use is refused long before the last.
- * Throws ImagingError `FORMAT`.
+ * Reads L2 table `number` of `l1.tables`; null when it maps nothing. Throws ImagingError `FORMAT`, also for a table with data that two L1
+ * entries use: "qemu-img check" calls that corrupt, and it lets a small file map its own bytes a million times.
  */
-export function* readTable(context: L2Context, number: number, bytes: Uint8Array): Generator<Mapping> {
+export function readTable(context: L2Context, number: number, bytes: Uint8Array): Mapping | null {
   const { header, l1 } = context
-  let shared: Runs | undefined
-  for (const index of l1.entries.subarray(l1.first[number], l1.first[number + 1])) {
-    const base = index * header.l2Span
-    const span = Math.min(header.l2Span, header.virtualSize - base)
-    const runs = span < header.l2Span ? readL2(context, bytes, span) : (shared ??= readL2(context, bytes, span))
-    if (runs.count > 0) yield { index, base, runs }
+  const [index, other] = l1.entries.subarray(l1.first[number], l1.first[number + 1])
+  if (index === undefined) return null
+  const base = index * header.l2Span
+  const runs = readL2(context, bytes, Math.min(header.l2Span, header.virtualSize - base))
+  if (runs.count === 0) return null
+  if (other !== undefined) {
+    throw refuse(
+      `L1 entries ${index} and ${other} use one table: the image maps the same bytes again and again.`,
+    )
   }
+  return { index, base, runs }
 }
 
 /**

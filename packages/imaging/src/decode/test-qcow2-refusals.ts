@@ -145,17 +145,13 @@ const HEADER: Record<string, Row[]> = {
     ['bad magic', u32(0, 0x514649fa), /magic|not \(its first/],
     ['a magic of version 1 of another byte order', u32(0, 0xfb494651), /magic|not \(its first/],
     ['a magic in lower case', u32(0, 0x716669fb), /magic|not \(its first/],
-    ...[0, 1, 4, 256, 2 ** 24 * 3, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `version ${v}`,
-      u32(4, v),
-      /version/,
-    ]),
+    ...[0, 1, 4, 256, 2 ** 24 * 3, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`version ${v}`, u32(4, v), /version/],
+    ),
   ],
-  'I5.52': [0, 1, 8, 22, 31, 32, 63, 64, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-    `cluster_bits ${v}`,
-    u32(20, v),
-    /cluster size/,
-  ]),
+  'I5.52': [0, 1, 8, 22, 31, 32, 63, 64, 2 ** 31, 2 ** 32 - 1].map(
+    (v): Row => [`cluster_bits ${v}`, u32(20, v), /cluster size/],
+  ),
   'I5.53': [
     ['a backing file without a name', u64(8, 112n), /backing files are not allowed/],
     ['a backing file far away', u64(8, 2n ** 64n - 1n), /backing files are not allowed/],
@@ -180,11 +176,10 @@ const HEADER: Record<string, Row[]> = {
     ['the corrupt bit', bit(1), /marked as corrupt/],
     ['the corrupt and the dirty bit', u64(72, 3n), /marked as corrupt/],
   ],
-  'I5.56': Array.from({ length: 59 }, (_, i): Row => [
-    `incompatible bit ${i + 5}`,
-    bit(i + 5),
-    new RegExp(`bit ${i + 5}\\b`),
-  ]),
+  'I5.56': Array.from(
+    { length: 59 },
+    (_, i): Row => [`incompatible bit ${i + 5}`, bit(i + 5), new RegExp(`bit ${i + 5}\\b`)],
+  ),
   'I5.57': [
     ['AES', u32(32, 1), /encrypted \(AES\)/],
     ['LUKS', u32(32, 2), /encrypted \(LUKS\)/],
@@ -193,16 +188,12 @@ const HEADER: Record<string, Row[]> = {
     ['an encryption header without a method', () => extension(0x0537be77, 16), /encryption/],
   ],
   'I5.58': [
-    ...[0, 2 ** 22 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `L1 size ${v}`,
-      u32(36, v),
-      /L1 table/,
-    ]),
-    ...[0n, 1n, 511n, 12289n, 1n << 40n, 1n << 53n, 1n << 63n, 2n ** 64n - 4096n].map((v): Row => [
-      `L1 offset ${v}`,
-      u64(40, v),
-      /L1 table/,
-    ]),
+    ...[0, 2 ** 22 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`L1 size ${v}`, u32(36, v), /L1 table/],
+    ),
+    ...[0n, 1n, 511n, 12289n, 1n << 40n, 1n << 53n, 1n << 63n, 2n ** 64n - 4096n].map(
+      (v): Row => [`L1 offset ${v}`, u64(40, v), /L1 table/],
+    ),
     ['an L1 table over the refcount table', u64(40, BigInt(CLUSTER)), /overlap/],
   ],
   'I5.59': [
@@ -213,105 +204,84 @@ const HEADER: Record<string, Row[]> = {
       new RegExp(`${REFUSING_DISK + 512} bytes`),
       'DISK',
     ],
-    ...[1n << 46n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 1n << 63n, 2n ** 64n - 1n].map((v): Row => [
-      `virtual size ${v}`,
-      u64(24, v),
-      new RegExp(`${v} bytes`),
-      'DISK',
-    ]),
+    ...[1n << 46n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 1n << 63n, 2n ** 64n - 1n].map(
+      (v): Row => [`virtual size ${v}`, u64(24, v), new RegExp(`${v} bytes`), 'DISK'],
+    ),
   ],
   'I5.60': [
-    ...[0, 71, 72, 103, 105, 108, 4104, 2 ** 31, 2 ** 32 - 8, 2 ** 32 - 1].map((v): Row => [
-      `header_length ${v}`,
-      u32(100, v),
-      /header length/,
-    ]),
-    ...[4000, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `a header extension of ${v} bytes`,
-      () => extension(0x1234, v),
-      /extension/,
-    ]),
+    ...[0, 71, 72, 103, 105, 108, 4104, 2 ** 31, 2 ** 32 - 8, 2 ** 32 - 1].map(
+      (v): Row => [`header_length ${v}`, u32(100, v), /header length/],
+    ),
+    ...[4000, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`a header extension of ${v} bytes`, () => extension(0x1234, v), /extension/],
+    ),
     ...[7, 63, 2 ** 32 - 1].map((v): Row => [`refcount order ${v}`, u32(96, v), /refcount order/]),
-    ...[0, 2049, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `a refcount table of ${v} clusters`,
-      u32(56, v),
-      /refcount table/,
-    ]),
-    ...[0n, 4097n, 1n << 40n, 1n << 60n, 2n ** 64n - 4096n].map((v): Row => [
-      `refcount table offset ${v}`,
-      u64(48, v),
-      /refcount table/,
-    ]),
+    ...[0, 2049, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`a refcount table of ${v} clusters`, u32(56, v), /refcount table/],
+    ),
+    ...[0n, 4097n, 1n << 40n, 1n << 60n, 2n ** 64n - 4096n].map(
+      (v): Row => [`refcount table offset ${v}`, u64(48, v), /refcount table/],
+    ),
     ...[65537, 2 ** 31, 2 ** 32 - 1].map((v): Row => [`${v} snapshots`, u32(60, v), /snapshots/]),
-    ...[77n, 0n, 1n << 60n].map((v): Row => [
-      `a snapshot table at ${v}`,
-      () => patched((i) => (i.writeUInt32BE(1, 60), i.writeBigUInt64BE(v, 64))),
-      /snapshot table/,
-    ]),
+    ...[77n, 0n, 1n << 60n].map(
+      (v): Row => [
+        `a snapshot table at ${v}`,
+        () => patched((i) => (i.writeUInt32BE(1, 60), i.writeBigUInt64BE(v, 64))),
+        /snapshot table/,
+      ],
+    ),
   ],
   'I5.61': [
-    ...[2, 3, 255].map((v): Row => [
-      `compression type ${v}`,
-      compressionType(v, 8n),
-      new RegExp(`compression type ${v}`),
-    ]),
+    ...[2, 3, 255].map(
+      (v): Row => [`compression type ${v}`, compressionType(v, 8n), new RegExp(`compression type ${v}`)],
+    ),
     ['compression type 2 without its bit', compressionType(2, 0n), /compression type 2/],
     ['compression type 1 without its bit', compressionType(1, 0n), /contradict/],
     ['the compression bit without a type', compressionType(0, 8n), /contradict/],
     ['the compression bit, type not present', bit(3), /contradict/],
   ],
   'I5.64': [['512 GiB in 589 KB, larger than the disk', bomb, /bytes, (but|while) the disk has/, 'DISK']],
-  'I5.66': [0, 1, 3, 4, 23, 24, 71, 72, 103, 104, 111].map((v): Row => [
-    `an image cut at ${v}`,
-    () => plainImage().subarray(0, v),
-    /cut off|behind its end|empty|not \(its first/,
-  ]),
+  'I5.66': [0, 1, 3, 4, 23, 24, 71, 72, 103, 104, 111].map(
+    (v): Row => [
+      `an image cut at ${v}`,
+      () => plainImage().subarray(0, v),
+      /cut off|behind its end|empty|not \(its first/,
+    ],
+  ),
   'I5.67': [['extended L2 in clusters of 4 KiB', bit(4), /Extended L2/]],
 }
 
 const TABLES: Record<string, Row[]> = {
   'I5.62': [
-    ...[8 * CLUSTER, 8 * CLUSTER - 512, 2 ** 40].map((v): Row => [
-      `an L1 entry to ${v}, behind the end`,
-      l1(BigInt(v)),
-      /L1 entry 0/,
-    ]),
+    ...[8 * CLUSTER, 8 * CLUSTER - 512, 2 ** 40].map(
+      (v): Row => [`an L1 entry to ${v}, behind the end`, l1(BigInt(v)), /L1 entry 0/],
+    ),
     ['an L1 entry above 2^53', l1(1n << 55n), /L1 entry 0/],
-    ...[512n, 2048n].map((v): Row => [
-      `an L1 entry ${v} bytes off its cluster`,
-      l1(BigInt(AT.l2) + v),
-      /L1 entry 0/,
-    ]),
+    ...[512n, 2048n].map(
+      (v): Row => [`an L1 entry ${v} bytes off its cluster`, l1(BigInt(AT.l2) + v), /L1 entry 0/],
+    ),
     ['an L1 entry to the header', l1(512n), /L1 entry 0/],
     ['an L1 entry to the L1 table', l1(BigInt(AT.l1)), /L1 entry 0/],
     ['an L1 entry to the refcount table', l1(BigInt(AT.refcountTable)), /L1 entry 0/],
     ['an L1 entry in use without an offset', l1(COPIED), /L1 entry 0/],
-    ...[0n, 1n, 8n, 56n, 57n, 61n, 62n].map((v): Row => [
-      `bit ${v} in an L1 entry`,
-      l1(BigInt(AT.l2) | (1n << v)),
-      /reserved/,
-    ]),
+    ...[0n, 1n, 8n, 56n, 57n, 61n, 62n].map(
+      (v): Row => [`bit ${v} in an L1 entry`, l1(BigInt(AT.l2) | (1n << v)), /reserved/],
+    ),
   ],
   'I5.63': [
-    ...[8 * CLUSTER, 2 ** 40].map((v): Row => [
-      `an L2 entry to ${v}, behind the end`,
-      l2(BigInt(v)),
-      /behind its end/,
-    ]),
+    ...[8 * CLUSTER, 2 ** 40].map(
+      (v): Row => [`an L2 entry to ${v}, behind the end`, l2(BigInt(v)), /behind its end/],
+    ),
     ['an L2 entry above 2^53', l2(1n << 55n), /behind its end/],
     ['an L2 entry off its cluster', l2(BigInt(AT.data) + 512n), /L2 entry 0/],
     ['an L2 entry to the header', l2(512n), /L2 entry 0|header/],
-    ...(['refcountTable', 'l1', 'l2'] as const).map((v): Row => [
-      `an L2 entry to ${v}`,
-      l2(BigInt(AT[v])),
-      /a table/,
-    ]),
+    ...(['refcountTable', 'l1', 'l2'] as const).map(
+      (v): Row => [`an L2 entry to ${v}`, l2(BigInt(AT[v])), /a table/],
+    ),
     ['an L2 entry in use without an offset', l2(COPIED), /no offset/],
-    ...[1n, 4n, 8n, 56n, 58n, 61n].map((v): Row => [
-      `bit ${v} in an L2 entry`,
-      l2(BigInt(AT.data) | (1n << v)),
-      /reserved/,
-    ]),
+    ...[1n, 4n, 8n, 56n, 58n, 61n].map(
+      (v): Row => [`bit ${v} in an L2 entry`, l2(BigInt(AT.data) | (1n << v)), /reserved/],
+    ),
     [
       'the zero flag in version 2',
       () => patched((i) => (i.writeUInt32BE(2, 4), setL2(i, 0, 1n))),
@@ -345,11 +315,7 @@ const TABLES: Record<string, Row[]> = {
     AT.data,
     AT.data + CLUSTER + 1,
     8 * CLUSTER - 1,
-  ].map((v): Row => [
-    `an image cut at ${v}`,
-    () => plainImage().subarray(0, v),
-    /cut off|behind its end/,
-  ]),
+  ].map((v): Row => [`an image cut at ${v}`, () => plainImage().subarray(0, v), /cut off|behind its end/]),
   'I5.67': [
     [
       'a subcluster both zero and allocated',

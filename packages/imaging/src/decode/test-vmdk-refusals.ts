@@ -32,7 +32,9 @@ const DIFFER = /different images/
 
 const HEADER: Record<string, Row[]> = {
   'I6.72': [
-    ...[0, 4, 2 ** 32 - 1].map((v): Row => [`version ${v}`, { header: u32(4, v) }, new RegExp(`version ${v}`)]),
+    ...[0, 4, 2 ** 32 - 1].map(
+      (v): Row => [`version ${v}`, { header: u32(4, v) }, new RegExp(`version ${v}`)],
+    ),
     ['no compression', { header: u32(8, 3) }, /not streamOptimized/],
     ['compression without markers', { header: u32(8, 0x10001) }, /not streamOptimized/],
     ['markers without compression', { header: u32(8, 0x20001) }, /not streamOptimized/],
@@ -41,32 +43,30 @@ const HEADER: Record<string, Row[]> = {
     ['a descriptor of no sector', { header: u64(36, 0n) }, /no embedded descriptor/],
     ['a descriptor of a GiB', { header: u64(36, 2n ** 21n) }, /impossible size/],
     ['a descriptor that begins at 2^64 - 1', { header: u64(28, 2n ** 64n - 1n) }, /reaches into its grains/],
-    ...[0, 2, 65535].map((v): Row => [`compression method ${v}`, { header: u16(77, v) }, new RegExp(`method ${v}`)]),
+    ...[0, 2, 65535].map(
+      (v): Row => [`compression method ${v}`, { header: u16(77, v) }, new RegExp(`method ${v}`)],
+    ),
     ['line ends changed by a text transfer', { header: (it) => void it.write('\n \n\n', 73) }, /text/],
   ],
   'I6.73': [
-    ...[0n, 2n ** 37n + 1n, 2n ** 55n, 2n ** 63n, 2n ** 64n - 1n].map((v): Row => [
-      `a capacity of ${v}`,
-      { header: u64(12, v) },
-      /capacity of/,
-    ]),
-    ...[0n, 1n, 4n, 100n, 127n, 8192n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n].map((v): Row => [
-      `grains of ${v} sectors`,
-      { header: u64(20, v) },
-      /power of two/,
-    ]),
-    ...[0, 1, 511, 513, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `tables of ${v} entries`,
-      { header: u32(44, v) },
-      new RegExp(`have ${v} entries`),
-    ]),
+    ...[0n, 2n ** 37n + 1n, 2n ** 55n, 2n ** 63n, 2n ** 64n - 1n].map(
+      (v): Row => [`a capacity of ${v}`, { header: u64(12, v) }, /capacity of/],
+    ),
+    ...[0n, 1n, 4n, 100n, 127n, 8192n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n].map(
+      (v): Row => [`grains of ${v} sectors`, { header: u64(20, v) }, /power of two/],
+    ),
+    ...[0, 1, 511, 513, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`tables of ${v} entries`, { header: u32(44, v) }, new RegExp(`have ${v} entries`)],
+    ),
     ['more tables than any disk needs', { header: manyTables }, /grain tables, more than/],
   ],
-  'I6.75': [0n, 1n].map((v): Row => [
-    `a directory at sector ${v}, in the header or the descriptor`,
-    { header: u64(56, v) },
-    /directory stands at sector/,
-  ]),
+  'I6.75': [0n, 1n].map(
+    (v): Row => [
+      `a directory at sector ${v}, in the header or the descriptor`,
+      { header: u64(56, v) },
+      /directory stands at sector/,
+    ],
+  ),
 }
 
 const BEHIND: Record<string, Row[]> = {
@@ -85,7 +85,15 @@ const BEHIND: Record<string, Row[]> = {
       `RW ${SECTORS} SPARSE "..\\\\x"`,
       `NOACCESS ${SECTORS} VMFSSPARSE "disk.vmdk"`,
     ].map((line): Row => [`the extent ${line}`, extent(line), /does not know|not SPARSE/]),
-    ...['monolithicFlat', 'twoGbMaxExtentFlat', 'twoGbMaxExtentSparse', 'vmfs', 'fullDevice', 'custom', ''].map(
+    ...[
+      'monolithicFlat',
+      'twoGbMaxExtentFlat',
+      'twoGbMaxExtentSparse',
+      'vmfs',
+      'fullDevice',
+      'custom',
+      '',
+    ].map(
       (type): Row => [
         `the type ${type}`,
         descriptor((text) => text.replace('streamOptimized', type)),
@@ -100,18 +108,16 @@ const BEHIND: Record<string, Row[]> = {
     ['an extent of another size', extent(`RW ${SECTORS + 1} SPARSE "disk.vmdk"`), /another size/],
     ['an extent of 10^30 sectors', extent(`RW 1${'0'.repeat(30)} SPARSE "disk.vmdk"`), /another size/],
     ['no type', descriptor((text) => text.replace(/createType.*\n/, '')), /not streamOptimized/],
-    [
-      'a parent',
-      descriptor((text) => text.replace('parentCID=ffffffff', 'parentCID=12345678')),
-      /parent/,
-    ],
+    ['a parent', descriptor((text) => text.replace('parentCID=ffffffff', 'parentCID=12345678')), /parent/],
     ['a parent hint', descriptor((text) => `${text}parentFileNameHint="/x"\n`), /parent/],
     ['a parent hint in capitals', descriptor((text) => `${text}PARENTFILENAMEHINT = "/x"\n`), /parent/],
-    ...['junk junk', '<x>', '"a"="b"', 'include /etc/passwd', '\u0001'].map((line): Row => [
-      `the line ${JSON.stringify(line)}`,
-      descriptor((text) => `${text}${line}\n`),
-      /does not know/,
-    ]),
+    ...['junk junk', '<x>', '"a"="b"', 'include /etc/passwd', '\u0001'].map(
+      (line): Row => [
+        `the line ${JSON.stringify(line)}`,
+        descriptor((text) => `${text}${line}\n`),
+        /does not know/,
+      ],
+    ),
     ['an empty descriptor', descriptor(() => ''), /descriptor is empty/],
   ],
   'I6.74': [
@@ -126,47 +132,47 @@ const BEHIND: Record<string, Row[]> = {
     ['bytes after its end', { tail: Buffer.from('more') }, /goes on after its end/],
   ],
   'I6.75': [
-    ...[2n, 64n, 127n].map((v): Row => [
-      `a directory of zeros at sector ${v}, before the grains`,
-      { header: u64(56, v) },
-      /tables before its grains and among them/,
-    ]),
-    ...[128n, 10n ** 6n, 2n ** 63n].map((v): Row => [
-      `a directory at sector ${v}, where there is none`,
-      { header: u64(56, v) },
-      /ends without the grain directory/,
-    ]),
+    ...[2n, 64n, 127n].map(
+      (v): Row => [
+        `a directory of zeros at sector ${v}, before the grains`,
+        { header: u64(56, v) },
+        /tables before its grains and among them/,
+      ],
+    ),
+    ...[128n, 10n ** 6n, 2n ** 63n].map(
+      (v): Row => [
+        `a directory at sector ${v}, where there is none`,
+        { header: u64(56, v) },
+        /ends without the grain directory/,
+      ],
+    ),
     ['a directory that leaves a table out', { directory: u32(0, 0) }, DIFFER],
-    ...[0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `a directory that names sector ${v} for a table`,
-      { directory: u32(4, v) },
-      DIFFER,
-    ]),
-    ...[1, 2, 127, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `a table that names sector ${v} for a grain`,
-      { table: u32(12, v) },
-      DIFFER,
-    ]),
+    ...[0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`a directory that names sector ${v} for a table`, { directory: u32(4, v) }, DIFFER],
+    ),
+    ...[1, 2, 127, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`a table that names sector ${v} for a grain`, { table: u32(12, v) }, DIFFER],
+    ),
   ],
   'I6.76': [
     ['a marker for another slot', { marker: marker(u64(0, 4n * 128n)) }, DIFFER],
     ['a marker for a slot of the other table', { marker: marker(u64(0, 514n * 128n)) }, DIFFER],
-    ...[BigInt(SECTORS), 2n ** 40n, 2n ** 55n, 2n ** 63n, 2n ** 64n - 1n].map((v): Row => [
-      `a grain for sector ${v}, beyond the capacity`,
-      { marker: marker(u64(0, v)) },
-      /where none can be/,
-    ]),
+    ...[BigInt(SECTORS), 2n ** 40n, 2n ** 55n, 2n ** 63n, 2n ** 64n - 1n].map(
+      (v): Row => [
+        `a grain for sector ${v}, beyond the capacity`,
+        { marker: marker(u64(0, v)) },
+        /where none can be/,
+      ],
+    ),
     ['a grain between two', { marker: marker(u64(0, 385n)) }, /where none can be/],
     ['one grain twice', { marker: marker(u64(0, 0n)) }, /twice/],
     ['a table that names a grain more', { table: u32(40, 128) }, DIFFER],
     ['a table that leaves a grain out', { table: u32(12, 0) }, /different images|no table names/],
   ],
   'I6.77': [
-    ...[65_536 + 200, 2 ** 31, 2 ** 32 - 1].map((v): Row => [
-      `a grain of ${v} compressed bytes`,
-      { marker: marker(u32(8, v)) },
-      /more than a grain/,
-    ]),
+    ...[65_536 + 200, 2 ** 31, 2 ** 32 - 1].map(
+      (v): Row => [`a grain of ${v} compressed bytes`, { marker: marker(u32(8, v)) }, /more than a grain/],
+    ),
     ['a grain of no bytes', { marker: marker(u32(8, 0)) }, /marker of type|different images|damaged/],
   ],
 }

@@ -29,7 +29,11 @@ interface Expectation {
   boots?: boolean
 }
 
-const accepted = (type: ImageType, more: Partial<Expectation> = {}): Expectation => ({ type, refused: null, ...more })
+const accepted = (type: ImageType, more: Partial<Expectation> = {}): Expectation => ({
+  type,
+  refused: null,
+  ...more,
+})
 const refused = (type: ImageType, says: RegExp, more: Partial<Expectation> = {}): Expectation => ({
   type,
   refused: { code: 'FORMAT', says },
@@ -57,8 +61,14 @@ const GiB = 1024 * MiB
 /** Every file in testdata, by folder and name. Whatever is packed is served unpacked, and packed as well. */
 const EXPECTED: Record<string, Expectation[]> = {
   'blns/blns.json.xz': [], // see below
-  'coreos-installer/gpt-512.xz': [accepted('raw', { diskSize: 16 * MiB }), accepted('raw', { diskSize: 16 * MiB, boots: true })],
-  'coreos-installer/gpt-512-duplicate-partition-guids.xz': [accepted('raw'), accepted('raw', { boots: true })],
+  'coreos-installer/gpt-512.xz': [
+    accepted('raw', { diskSize: 16 * MiB }),
+    accepted('raw', { diskSize: 16 * MiB, boots: true }),
+  ],
+  'coreos-installer/gpt-512-duplicate-partition-guids.xz': [
+    accepted('raw'),
+    accepted('raw', { boots: true }),
+  ],
   'coreos-installer/gpt-4096.xz': [
     accepted('raw', { diskSize: 16 * MiB, sectorSize: 4096, boots: true }),
     {
@@ -75,14 +85,19 @@ const EXPECTED: Record<string, Expectation[]> = {
     accepted('ova', { served: ova('input.ovf', 'cot/input.vmdk'), diskSize: GiB }),
     accepted('ova', { served: ova('input.ovf', 'cot/input.mf', 'cot/input.vmdk'), diskSize: GiB }),
     refused('ova', /descriptor is not the one/, {
-      served: (text) => ova('input.ovf', 'cot/input.mf', 'cot/input.vmdk')(Buffer.concat([text, Buffer.from('\n')])),
+      served: (text) =>
+        ova('input.ovf', 'cot/input.mf', 'cot/input.vmdk')(Buffer.concat([text, Buffer.from('\n')])),
       diskSize: GiB,
     }),
   ],
   'cot/input.mf': [refused('ova', /declared as ova/)],
   'cot/v0.9.ovf': [accepted('ova', { served: ova('v0.9.ovf', 'cot/input.vmdk'), diskSize: GiB })],
   'cot/vmware.ovf': [accepted('ova', { served: ova('vmware.ovf', 'cot/input.vmdk'), diskSize: GiB })],
-  'cot/input.vmdk': [accepted('vmdk', { diskSize: GiB }), refused('raw', /declared as raw/), refused('qcow2', /declared as qcow2/)],
+  'cot/input.vmdk': [
+    accepted('vmdk', { diskSize: GiB }),
+    refused('raw', /declared as raw/),
+    refused('qcow2', /declared as qcow2/),
+  ],
   'cot/ubuntu.2.0.ovf': [
     accepted('ova', {
       served: ova('ubuntu.2.0.ovf', 'cot/ubuntu.2.0.mf', 'cot/ubuntu.2.0-disk1.vmdk'),
@@ -90,7 +105,10 @@ const EXPECTED: Record<string, Expectation[]> = {
     }),
   ],
   'cot/ubuntu.2.0.mf': [refused('ova', /declared as ova/)],
-  'cot/ubuntu.2.0-disk1.vmdk': [accepted('vmdk', { diskSize: 8 * GiB }), { type: 'vmdk', refused: { code: 'DISK', says: /while the disk has/ } }],
+  'cot/ubuntu.2.0-disk1.vmdk': [
+    accepted('vmdk', { diskSize: 8 * GiB }),
+    { type: 'vmdk', refused: { code: 'DISK', says: /while the disk has/ } },
+  ],
   'defusedxml/cyclic.xml': [xml],
   'defusedxml/dtd.xml': [xml],
   'defusedxml/external.xml': [xml],
@@ -101,7 +119,11 @@ const EXPECTED: Record<string, Expectation[]> = {
   'dfvfs/absolute_paths.tar': [refused('ova', /plain file name/)],
   'dfvfs/mixed_paths.tar': [refused('ova', /plain file name/)],
   'dfvfs/without_directory.tar': [refused('ova', /plain file name/)],
-  'dfvfs/ext2.qcow2': [accepted('qcow2'), accepted('qcow2', { boots: true }), refused('raw', /declared as raw/)],
+  'dfvfs/ext2.qcow2': [
+    accepted('qcow2'),
+    accepted('qcow2', { boots: true }),
+    refused('raw', /declared as raw/),
+  ],
   'dfvfs/ext2.vmdk.xz': [refused('vmdk', /not streamOptimized/)],
   'glance/testserver.ova': [refused('ova', /OVF|cut off|ustar|disk/)],
   'glance/testserver-bad-ovf.ova': [refused('ova', /OVF/)],
@@ -117,11 +139,19 @@ const EXPECTED: Record<string, Expectation[]> = {
     { type: 'vmdk', refused: { code: 'DISK', says: /while the disk has/ } },
   ],
   'qemu/parallels-v1.bz2': [refused('raw', /format parallels/)],
-  'qemu/simple-dmg.dmg.bz2': [{ type: 'raw', refused: { code: 'FORMAT', says: /format dmg/, streamed: 'unbootable' } }],
+  'qemu/simple-dmg.dmg.bz2': [
+    { type: 'raw', refused: { code: 'FORMAT', says: /format dmg/, streamed: 'unbootable' } },
+  ],
   'qemu/simple-pattern.cloop.bz2': [refused('raw', /format cloop/)],
   'qemu/virtualpc-dynamic.vhd.bz2': [refused('raw', /format vhd/)],
-  'util-linux/gpt.img.xz': [accepted('raw', { diskSize: 16 * MiB }), accepted('raw', { diskSize: 16 * MiB, boots: true })],
-  'util-linux/dos+bsd.img.xz': [accepted('raw', { diskSize: 16 * MiB }), accepted('raw', { diskSize: 16 * MiB, boots: true })],
+  'util-linux/gpt.img.xz': [
+    accepted('raw', { diskSize: 16 * MiB }),
+    accepted('raw', { diskSize: 16 * MiB, boots: true }),
+  ],
+  'util-linux/dos+bsd.img.xz': [
+    accepted('raw', { diskSize: 16 * MiB }),
+    accepted('raw', { diskSize: 16 * MiB, boots: true }),
+  ],
   'util-linux/luks1.img.xz': [refused('raw', /format luks/)],
   'util-linux/luks2.img.xz': [refused('raw', /format luks/)],
 }
@@ -134,7 +164,14 @@ test('something is expected of every file of another project', () => {
 describe('the file of another project', { skip }, () => {
   for (const [name, expectations] of Object.entries(EXPECTED)) {
     for (const [number, expected] of expectations.entries()) {
-      const { type, refused: refusal, served = (it: Buffer) => it, diskSize = 4 * MiB, sectorSize = 512, boots = false } = expected
+      const {
+        type,
+        refused: refusal,
+        served = (it: Buffer) => it,
+        diskSize = 4 * MiB,
+        sectorSize = 512,
+        boots = false,
+      } = expected
       const more = { dataDisk: !boots, disk: { path: '', sectorSize } }
       test(`${name} (${number + 1}), declared ${type}, ${refusal ? `is refused with ${String(refusal.code)}` : 'arrives as qemu-img reads it'}`, async () => {
         const image = served(peer(name))
@@ -142,20 +179,38 @@ describe('the file of another project', { skip }, () => {
         if (refusal === null) return await assertArrives(name, image, packed, expected)
         const row = { row: '', what: name, code: refusal.code, says: refusal.says, diskSize, more }
         const { streamed = 'untouched' } = refusal
-        for (const way of WAYS) await assertRefused(bench, type, { ...row, streamed, image: () => image }, way)
-        if (packed) await assertRefused(bench, type, { ...row, disk: streamed, streamed, image: () => packed }, 'by Range')
+        for (const way of WAYS)
+          await assertRefused(bench, type, { ...row, streamed, image: () => image }, way)
+        if (packed)
+          await assertRefused(
+            bench,
+            type,
+            { ...row, disk: streamed, streamed, image: () => packed },
+            'by Range',
+          )
       })
     }
   }
 })
 
 /** The judge compares all of the disk with what it reads in the image; a table that was moved is judged by sgdisk. */
-async function assertArrives(name: string, image: Buffer, packed: Buffer | null, expected: Expectation): Promise<void> {
+async function assertArrives(
+  name: string,
+  image: Buffer,
+  packed: Buffer | null,
+  expected: Expectation,
+): Promise<void> {
   const { type, diskSize = 4 * MiB, sectorSize = 512, boots = false } = expected
   const file = `${bench.disk}.image`
-  writeFileSync(file, type === 'ova' ? peer(name.includes('ubuntu') ? 'cot/ubuntu.2.0-disk1.vmdk' : 'cot/input.vmdk') : image)
+  writeFileSync(
+    file,
+    type === 'ova' ? peer(name.includes('ubuntu') ? 'cot/ubuntu.2.0-disk1.vmdk' : 'cot/input.vmdk') : image,
+  )
   const format = type === 'ova' ? 'vmdk' : type
-  for (const [served, way] of [...WAYS.map((each) => [image, each] as const), ...(packed ? [[packed, 'by Range'] as const] : [])]) {
+  for (const [served, way] of [
+    ...WAYS.map((each) => [image, each] as const),
+    ...(packed ? [[packed, 'by Range'] as const] : []),
+  ]) {
     await bench.renew(diskSize)
     const result = await bench.deploy(served, type, way, { dataDisk: !boots, disk: { path: '', sectorSize } })
     assert.equal(result.disk, 'complete')
@@ -175,7 +230,11 @@ describe('no naughty string, as a name inside an image,', { skip }, () => {
     'of a member of a tar': (text) => readTarHeader(makeTar([entry(text, '')]).subarray(0, 512)),
     'in a manifest': (text) => readManifest(Buffer.from(`SHA1(${text})= ${'0'.repeat(40)}\n`)),
     'in the descriptor of a VMDK': (text) => {
-      const file = makeVmdk({ capacity: MiB, grains: new Map(), descriptor: (it) => `${it}${text}\n`.slice(0, 500) })
+      const file = makeVmdk({
+        capacity: MiB,
+        grains: new Map(),
+        descriptor: (it) => `${it}${text}\n`.slice(0, 500),
+      })
       new VmdkDecoder(file).push(file, 0)
     },
   }

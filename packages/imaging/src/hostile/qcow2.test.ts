@@ -15,7 +15,16 @@ import {
   wideImage,
 } from '../decode/test-qcow2-refusals.ts'
 import { MiB } from '../deploy-image.fixture.ts'
-import { assertCheap, assertRefused, cost, type Refusal, spread, testRefusals, useBench, WAYS } from './judge.ts'
+import {
+  assertCheap,
+  assertRefused,
+  cost,
+  type Refusal,
+  spread,
+  testRefusals,
+  useBench,
+  WAYS,
+} from './judge.ts'
 
 const bench = useBench()
 
@@ -28,8 +37,12 @@ describe('a qcow2 image that cannot be right', () => {
       what,
       image,
       // On this smaller disk other checks may come first; an empty file is no image at all.
-      code: row === 'I5.59' || row === 'I5.64' ? ['DISK', 'FORMAT'] : row === 'I5.66' ? [code, 'DOWNLOAD'] : code,
-      says: row === 'I5.59' || row === 'I5.64' ? /bytes, (but|while) the disk has|more than its tables|again and again|virtual size/ : says,
+      code:
+        row === 'I5.59' || row === 'I5.64' ? ['DISK', 'FORMAT'] : row === 'I5.66' ? [code, 'DOWNLOAD'] : code,
+      says:
+        row === 'I5.59' || row === 'I5.64'
+          ? /bytes, (but|while) the disk has|more than its tables|again and again|virtual size/
+          : says,
       streamed: inHeader ? 'untouched' : 'unbootable',
     })),
   )

@@ -22,7 +22,9 @@ const configDrive = {
 
 describe('a raw image whose partition table or size will not do', () => {
   // What only the planner can be asked for: a config drive of 64 MiB, and images that a disk of 2 MiB takes.
-  const deployable = refusedTables.filter(([name]) => !/larger than the disk$|does not end on a sector/.test(name))
+  const deployable = refusedTables.filter(
+    ([name]) => !/larger than the disk$|does not end on a sector/.test(name),
+  )
   testRefusals(
     bench,
     'raw',
@@ -79,7 +81,13 @@ describe('I7.96 a file that is not what it was declared as', () => {
     bench,
     'raw',
     files.flatMap(([what, image]): Refusal[] => [
-      { row: 'I7.96', what: `${what} declared raw`, image: () => image, code: 'FORMAT', says: /declared as raw but/ },
+      {
+        row: 'I7.96',
+        what: `${what} declared raw`,
+        image: () => image,
+        code: 'FORMAT',
+        says: /declared as raw but/,
+      },
       {
         row: 'I7.96',
         what: `${what} in gzip declared raw`,
@@ -132,7 +140,13 @@ describe('I7.96 a file that is not what it was declared as', () => {
 describe('I7.95 a raw image without a table', () => {
   test('of no bytes is refused with the disk untouched', async () => {
     for (const way of [...WAYS, 'in chunks'] as const) {
-      const row = { row: '', what: '', image: () => Buffer.alloc(0), code: ['DOWNLOAD', 'FORMAT'], says: /empty/ } as const
+      const row = {
+        row: '',
+        what: '',
+        image: () => Buffer.alloc(0),
+        code: ['DOWNLOAD', 'FORMAT'],
+        says: /empty/,
+      } as const
       await assertRefused(bench, 'raw', row, way)
     }
   })

@@ -59,7 +59,10 @@ const targets: Target[] = [
   { sectorSize: 4096, zeroesItself: false },
 ]
 
-async function imageOf(folder: string, { type, convert, size = IMAGE }: Format): Promise<{ raw: string; image: string }> {
+async function imageOf(
+  folder: string,
+  { type, convert, size = IMAGE }: Format,
+): Promise<{ raw: string; image: string }> {
   const raw = await makeRaw(join(folder, 'raw'), size)
   if (convert === null) return { raw, image: raw }
   const image = join(folder, 'image')
@@ -67,7 +70,13 @@ async function imageOf(folder: string, { type, convert, size = IMAGE }: Format):
   return { raw, image }
 }
 
-async function deploy(image: string, type: ImageType, way: Way, target: Target, path: string): Promise<DeployResult> {
+async function deploy(
+  image: string,
+  type: ImageType,
+  way: Way,
+  target: Target,
+  path: string,
+): Promise<DeployResult> {
   await using server = await serve(image, { ranges: way === 'by Range', chunked: way === 'in chunks' })
   const value = createHash('sha256')
     .update(await readFile(image))
@@ -90,20 +99,33 @@ describe('on a device full of old data', {
       const { raw, image } = await imageOf(folder.path, format)
       const content = await readFile(raw)
       const rounded = Buffer.concat([content], Math.ceil(content.length / 512) * 512)
-      const ways: Way[] = ['by Range', 'as a stream', ...(format.type === 'raw' ? ['in chunks' as const] : [])]
+      const ways: Way[] = [
+        'by Range',
+        'as a stream',
+        ...(format.type === 'raw' ? ['in chunks' as const] : []),
+      ]
       for (const target of targets) {
         for (const way of ways) {
           const store = join(folder.path, 'disk')
           await using disk = await usedLoop(store, DISK, target.sectorSize)
           const { written } = await deploy(image, format.type, way, target, disk.path)
           const told = `${way}, ${JSON.stringify(target)}`
-          assert.ok((await readAt(disk.path, 0, rounded.length)).equals(rounded), `old data shows through ${told}`)
-          assert.ok((await readAt(disk.path, DISK - MiB, MiB)).every((byte) => byte === 0), `the end is not zero ${told}`)
+          assert.ok(
+            (await readAt(disk.path, 0, rounded.length)).equals(rounded),
+            `old data shows through ${told}`,
+          )
+          assert.ok(
+            (await readAt(disk.path, DISK - MiB, MiB)).every((byte) => byte === 0),
+            `the end is not zero ${told}`,
+          )
           assert.ok(written <= MOST_WRITTEN, `${written} bytes were written ${told}`)
           // How far an image in chunks reaches is known at its end only, so that its zeros are sent.
           if (!target.zeroesItself || way === 'in chunks') continue
           const behind = DISK - MiB - IMAGE // which nothing refers to
-          assert.ok((await stat(store)).blocks * 512 <= MOST_WRITTEN + behind + MiB, `zeros take space ${told}`)
+          assert.ok(
+            (await stat(store)).blocks * 512 <= MOST_WRITTEN + behind + MiB,
+            `zeros take space ${told}`,
+          )
         }
       }
     })

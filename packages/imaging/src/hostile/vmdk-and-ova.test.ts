@@ -39,7 +39,9 @@ describe('a VMDK that cannot be right', () => {
 
   const text = (type: string, extent: string) =>
     Buffer.from(
-      `# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="${type}"\n${extent}\n`.padEnd(1024),
+      `# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="${type}"\n${extent}\n`.padEnd(
+        1024,
+      ),
     )
   testRefusals(
     bench,
@@ -74,7 +76,12 @@ describe('a VMDK that only its grains betray', () => {
       'WRITE',
       /too long/,
     ],
-    ['half a grain', () => makeVmdk({ grains: new Map([[0, grainOf('half').subarray(0, 32_768)]]) }), 'WRITE', /too short/],
+    [
+      'half a grain',
+      () => makeVmdk({ grains: new Map([[0, grainOf('half').subarray(0, 32_768)]]) }),
+      'WRITE',
+      /too short/,
+    ],
     ['an end in a grain', () => makeVmdk().subarray(0, 128 * 512 + 100), 'FORMAT', /cut off/],
     ['an end before its footer', () => makeVmdk().subarray(0, -1536), 'FORMAT', /cut off/],
     ['an end before its end-of-stream', () => makeVmdk().subarray(0, -512), 'FORMAT', /cut off/],
@@ -104,7 +111,9 @@ describe('an OVA that cannot be right', () => {
       what,
       image: file,
       code,
-      says: /ustar|begin with its OVF/.test(says.source) ? new RegExp(`${says.source}|declared as ova`) : says,
+      says: /ustar|begin with its OVF/.test(says.source)
+        ? new RegExp(`${says.source}|declared as ova`)
+        : says,
       disk: before ? 'untouched' : 'unbootable',
     })),
   )
@@ -151,7 +160,12 @@ describe('an OVA that cannot be right', () => {
         const image = makeTar([entry('vm.ovf', text), disk])
         const says = /plain file name|document type/
         for (const way of WAYS)
-          await assertRefused(bench, 'ova', { row: '', what: '', image: () => image, code: 'FORMAT', says }, way)
+          await assertRefused(
+            bench,
+            'ova',
+            { row: '', what: '', image: () => image, code: 'FORMAT', says },
+            way,
+          )
       }
       assert.equal(requests, 0)
     } finally {

@@ -88,8 +88,7 @@ export function* nextMember(at: number, names: Set<string>): Telling<Member | nu
     const { name, size } = { ...header, ...extended }
     if (names.has(name)) throw refuse('The OVA holds two members of one name.', REMEDY)
     if (names.size > 0 && isDescriptor(name)) throw refuse('The OVA holds two descriptors.', REMEDY)
-    if (names.size === MAX_MEMBERS)
-      throw refuse(`The OVA holds more than ${MAX_MEMBERS} members.`, REMEDY)
+    if (names.size === MAX_MEMBERS) throw refuse(`The OVA holds more than ${MAX_MEMBERS} members.`, REMEDY)
     names.add(name)
     const next = start + inBlocks(size)
     if (!Number.isSafeInteger(next)) throw refuse('The OVA has a member of an impossible size.', REMEDY)

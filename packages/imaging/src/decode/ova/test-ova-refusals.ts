@@ -48,7 +48,9 @@ const spoilt = (spoil: (header: Buffer) => void) => () => [descriptor, { ...vmdk
 const typed = (type: string, name: string, content = '') =>
   entry(name, content, { change: (it) => void it.write(type, 156, 'latin1') })
 /** Behind the descriptor, before the disk. */
-const between = (...members: TarEntry[]) => () => [descriptor, ...members, vmdk]
+const between =
+  (...members: TarEntry[]) =>
+  () => [descriptor, ...members, vmdk]
 const pax = (record: string) => between(typed('x', 'pax', record))
 const record = (text: string): string => {
   const length = text.length + 2
@@ -64,14 +66,22 @@ const DOCTYPE = /document type, which is not allowed/
 
 const BEFORE: Record<string, Row[]> = {
   'I6.79': [
-    ...['../disk.vmdk', '/disk.vmdk', 'a/disk.vmdk', './../x', './/etc/x', '..', '.', './', '', '..\\x', 'a\\b'].map(
-      (name): Row => [`a member called ${JSON.stringify(name)}`, between(entry(name)), PLAIN],
+    ...[
+      '../disk.vmdk',
+      '/disk.vmdk',
+      'a/disk.vmdk',
+      './../x',
+      './/etc/x',
+      '..',
+      '.',
+      './',
+      '',
+      '..\\x',
+      'a\\b',
+    ].map((name): Row => [`a member called ${JSON.stringify(name)}`, between(entry(name)), PLAIN]),
+    ...['1', '2', '3', '4', '5', '6', '7', 'D', 'K', 'M', 'S', 'V', 'g', 'X', ' '].map(
+      (type): Row => [`a member of type ${JSON.stringify(type)}`, between(typed(type, 'x')), ONLY_FILES],
     ),
-    ...['1', '2', '3', '4', '5', '6', '7', 'D', 'K', 'M', 'S', 'V', 'g', 'X', ' '].map((type): Row => [
-      `a member of type ${JSON.stringify(type)}`,
-      between(typed(type, 'x')),
-      ONLY_FILES,
-    ]),
     ['a symbolic link, then a file of its name', between(typed('2', 'disk.vmdk')), ONLY_FILES],
     ['a prefix in a name', header((it) => void it.write('../folder', 345)), /in a folder/],
     ...['../../etc/passwd', '/etc/passwd', 'a/b', '..'].flatMap((path): Row[] => [
@@ -80,11 +90,9 @@ const BEFORE: Record<string, Row[]> = {
     ]),
     ['a pax link', pax(record('linkpath=/etc/passwd')), /link/],
     ['a sparse file of GNU tar', pax(record('GNU.sparse.map=0,512')), /sparse/],
-    ...['999 path=x\n', '0 path=x\n', '3 \n', '-5 path=x\n', 'path=x\n', '12 path=x'].map((text): Row => [
-      `the pax record ${JSON.stringify(text)}`,
-      pax(text),
-      /damaged pax/,
-    ]),
+    ...['999 path=x\n', '0 path=x\n', '3 \n', '-5 path=x\n', 'path=x\n', '12 path=x'].map(
+      (text): Row => [`the pax record ${JSON.stringify(text)}`, pax(text), /damaged pax/],
+    ),
     ['an extended header of 1 MiB', pax('x'.repeat(1 << 20)), /extended header of/],
   ],
   'I6.80': [
@@ -94,9 +102,18 @@ const BEFORE: Record<string, Row[]> = {
     ['its manifest first', () => [manifest(trueLines), descriptor, vmdk], /begin with its OVF/],
     ['two descriptors', between(entry('b.ovf', ovf)), /two descriptors/],
     ['an empty descriptor', withOvf(''), /not one whole element/],
-    ...['hello', '{}', '<', '<a', '<a>', '<a/><b/>', '<a b=c/>', '<a b="1" b="2"/>', '<!-- ', '<a>]]></b>'].map(
-      (text): Row => [`the descriptor ${text}`, withOvf(text), /OVF descriptor|OVA's descriptor/],
-    ),
+    ...[
+      'hello',
+      '{}',
+      '<',
+      '<a',
+      '<a>',
+      '<a/><b/>',
+      '<a b=c/>',
+      '<a b="1" b="2"/>',
+      '<!-- ',
+      '<a>]]></b>',
+    ].map((text): Row => [`the descriptor ${text}`, withOvf(text), /OVF descriptor|OVA's descriptor/]),
     ['another document', withOvf('<html><body/></html>'), /no OVF envelope/],
     ['a descriptor in UTF-16', withOvf(Buffer.from(xml, 'utf16le')), /UTF-8/],
     ['a descriptor in UTF-16 with its mark', withOvf(Buffer.from(`\ufeff${xml}`, 'utf16le')), /UTF-8/],
@@ -106,11 +123,23 @@ const BEFORE: Record<string, Row[]> = {
     ['50,000 elements beside each other', withOvf(`<a>${'<b/>'.repeat(50_000)}</a>`), /too many/],
     ['a descriptor of 2 MiB', withOvf(`${xml}${' '.repeat(2 << 20)}`), /more than 1 MiB/],
     ['a descriptor of a blank MiB in a tag', withOvf(`<a${' '.repeat(1_000_000)}`), /damaged tag/],
-    ['5000 members', between(...Array.from({ length: 5000 }, (_, i) => entry(`${i}`))), /more than \d+ members/],
+    [
+      '5000 members',
+      between(...Array.from({ length: 5000 }, (_, i) => entry(`${i}`))),
+      /more than \d+ members/,
+    ],
   ],
   'I6.81': [
-    ['an external entity of a file', doctype('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'), DOCTYPE],
-    ['an external entity by HTTP', doctype('<!DOCTYPE x [<!ENTITY e SYSTEM "http://127.0.0.1:1/">]>'), DOCTYPE],
+    [
+      'an external entity of a file',
+      doctype('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'),
+      DOCTYPE,
+    ],
+    [
+      'an external entity by HTTP',
+      doctype('<!DOCTYPE x [<!ENTITY e SYSTEM "http://127.0.0.1:1/">]>'),
+      DOCTYPE,
+    ],
     ['an external document type', doctype('<!DOCTYPE x SYSTEM "http://127.0.0.1:1/x.dtd">'), DOCTYPE],
     ['a parameter entity', doctype('<!DOCTYPE x [<!ENTITY % p SYSTEM "http://127.0.0.1:1/"> %p;]>'), DOCTYPE],
     [
@@ -129,11 +158,13 @@ const BEFORE: Record<string, Row[]> = {
     ['a document type behind its element', withOvf(`${xml}<!DOCTYPE x>`), DOCTYPE],
     ['an entity of its own', edited('vmdisk1', '&evil;'), /entity of its own/],
     ['200,000 numeric references', edited('vmdisk1', '&#65;'.repeat(200_000)), /more than 64 KiB/],
-    ...['&#0;', '&#x110000;', '&#9999999;', '&', '&#;', '&#x;', '&amp'].map((text): Row => [
-      `the reference ${text}`,
-      edited('vmdisk1', text),
-      /impossible character|reference that is none/,
-    ]),
+    ...['&#0;', '&#x110000;', '&#9999999;', '&', '&#;', '&#x;', '&amp'].map(
+      (text): Row => [
+        `the reference ${text}`,
+        edited('vmdisk1', text),
+        /impossible character|reference that is none/,
+      ],
+    ),
     ['a tag that closes another', edited('</ovf:References>', '</ovf:Section>'), /closes another/],
   ],
   'I6.82': [
@@ -142,8 +173,16 @@ const BEFORE: Record<string, Row[]> = {
       between(manifest(digestLine('SHA256', 'vm.ovf', disk) + digestLine('SHA256', 'disk.vmdk', disk))),
       /descriptor is not the one/,
     ],
-    ['a manifest without its disk', between(manifest(digestLine('SHA1', 'vm.ovf', ovf))), /does not name its disk/],
-    ['a manifest without its descriptor', between(manifest(digestLine('SHA1', 'disk.vmdk', disk))), /descriptor/],
+    [
+      'a manifest without its disk',
+      between(manifest(digestLine('SHA1', 'vm.ovf', ovf))),
+      /does not name its disk/,
+    ],
+    [
+      'a manifest without its descriptor',
+      between(manifest(digestLine('SHA1', 'disk.vmdk', disk))),
+      /descriptor/,
+    ],
     ['an empty manifest', between(manifest('')), /does not name its disk/],
     ['a manifest in MD5', between(manifest(digestLine('MD5', 'disk.vmdk', disk))), /no SHA1/],
     ...[
@@ -153,7 +192,9 @@ const BEFORE: Record<string, Row[]> = {
       `SHA999(disk.vmdk)= ${'0'.repeat(64)}`,
       `__proto__(disk.vmdk)= ${'0'.repeat(64)}`,
       `${'0'.repeat(64)}  disk.vmdk`,
-    ].map((line): Row => [`the manifest line ${line}`, between(manifest(`${trueLines}${line}\n`)), /no SHA1/]),
+    ].map(
+      (line): Row => [`the manifest line ${line}`, between(manifest(`${trueLines}${line}\n`)), /no SHA1/],
+    ),
     ['a digest twice', between(manifest(trueLines + digestLine('SHA256', 'vm.ovf', ovf))), /no SHA1/],
     ['two manifests', between(manifest(trueLines), manifest(trueLines, 'b.mf')), /two manifests/],
     ['a manifest of 1 MiB', between(manifest('\n'.repeat(1 << 20))), /manifest has 1048576 bytes/],
@@ -163,7 +204,11 @@ const BEFORE: Record<string, Row[]> = {
     ['no disk', edited(/<ovf:Disk .*\/>/, ''), /0 disks/],
     ['a disk without its file', edited('fileRef="file1"', 'fileRef="file2"'), /does not name one file/],
     ['a disk of no file', edited('ovf:fileRef="file1"', ''), /does not name one file/],
-    ['two files of one name', edited('<ovf:File', '<ovf:File ovf:id="file1"/><ovf:File'), /does not name one file/],
+    [
+      'two files of one name',
+      edited('<ovf:File', '<ovf:File ovf:id="file1"/><ovf:File'),
+      /does not name one file/,
+    ],
     ['a parent disk', edited('fileRef', 'parentRef="x" ovf:fileRef'), /parent/],
     ['a disk without a place', edited('ovf:href="disk.vmdk"', ''), /plain file name/],
     ...[
@@ -183,16 +228,20 @@ const BEFORE: Record<string, Row[]> = {
     ].map((href): Row => [`a disk at "${href}"`, edited('disk.vmdk', href), /plain file name/]),
     ['a disk that is missing', () => [descriptor], /does not hold the disk/],
     ['a disk of another case', edited('disk.vmdk', 'DISK.VMDK'), /does not hold the disk/],
-    ...['0', '5', '-5', '1e9', '0x10', '9007199254740993', '99999999999999999999'].map((size): Row => [
-      `a size of "${size}"`,
-      withOvf(attribute('size', size)),
-      /descriptor says|impossible size/,
-    ]),
-    ...['0', '-5', '2^99999999', '1e9', ' 5', '0x10', '99999999999999999', '${capacity}', ''].map((size): Row => [
-      `a capacity of "${size}"`,
-      edited(`capacity="${OVA_CAPACITY}"`, `capacity="${size}"`),
-      /impossible capacity/,
-    ]),
+    ...['0', '5', '-5', '1e9', '0x10', '9007199254740993', '99999999999999999999'].map(
+      (size): Row => [
+        `a size of "${size}"`,
+        withOvf(attribute('size', size)),
+        /descriptor says|impossible size/,
+      ],
+    ),
+    ...['0', '-5', '2^99999999', '1e9', ' 5', '0x10', '99999999999999999', '${capacity}', ''].map(
+      (size): Row => [
+        `a capacity of "${size}"`,
+        edited(`capacity="${OVA_CAPACITY}"`, `capacity="${size}"`),
+        /impossible capacity/,
+      ],
+    ),
     ...['byte * 2^99', 'byte * 2^99999999', 'byte * 3^5', 'byte * -1', 'parsecs', 'byte * 2^-1'].map(
       (units): Row => [
         `units of "${units}"`,
@@ -214,22 +263,22 @@ const BEFORE: Record<string, Row[]> = {
       () => [descriptor, entry('disk.vmdk', gzipSync(disk))],
       /no sparse extent/,
     ],
-    ...['bzip2', 'GZIP', 'identity gzip'].map((how): Row => [
-      `a disk in "${how}"`,
-      withOvf(attribute('compression', how)),
-      /compressed in a way/,
-    ]),
+    ...['bzip2', 'GZIP', 'identity gzip'].map(
+      (how): Row => [`a disk in "${how}"`, withOvf(attribute('compression', how)), /compressed in a way/],
+    ),
     ['a disk in chunks', withOvf(attribute('chunkSize', '7340032')), /chunks/],
     ['a disk in chunks of no size', withOvf(attribute('chunkSize', '')), /chunks/],
   ],
   'I6.85': [
     ['two members of one name', between(entry('x'), entry('x')), /one name/],
     ['two members, one with ./', between(entry('x'), entry('./x')), /one name/],
-    ...['9999999999z', '0x7fffffff', '-0000000001', '8', '', '\0\0\0\0\0\0\0\0\0\0\0\0', '0 0'].map((text): Row => [
-      `a size of ${JSON.stringify(text)}`,
-      header((it) => void it.fill(0, 124, 136).write(text, 124, 'latin1')),
-      /damaged number/,
-    ]),
+    ...['9999999999z', '0x7fffffff', '-0000000001', '8', '', '\0\0\0\0\0\0\0\0\0\0\0\0', '0 0'].map(
+      (text): Row => [
+        `a size of ${JSON.stringify(text)}`,
+        header((it) => void it.fill(0, 124, 136).write(text, 124, 'latin1')),
+        /damaged number/,
+      ],
+    ),
     ['a size of 2^63 - 1', number('800000007fffffffffffffff'), /impossible size/],
     ['a size of 2^88 - 1', number(`80${'ff'.repeat(11)}`), /impossible size/],
     ['a size of 2^53 - 1', number('80000000001fffffffffffff'), /impossible size|ends before/],
@@ -240,25 +289,41 @@ const BEFORE: Record<string, Row[]> = {
     ['a wrong header checksum', spoilt((it) => void it.write('zz', 0)), /wrong checksum/],
     ['a checksum that is no number', spoilt((it) => void it.write('zzzzzz', 148)), /damaged number/],
     ['a header of the old tar', header((it) => void it.fill(0, 257, 263)), /ustar/],
-    ...[512, 600, 1024, 1536, 2048].map((end): Row => [
-      `an end at ${end}`,
-      () => makeTar([descriptor, vmdk]).subarray(0, end),
-      /cut off|ends before/,
-    ]),
+    ...[512, 600, 1024, 1536, 2048].map(
+      (end): Row => [
+        `an end at ${end}`,
+        () => makeTar([descriptor, vmdk]).subarray(0, end),
+        /cut off|ends before/,
+      ],
+    ),
   ],
   'I6.86': [
     ['a qcow2 inside', () => [descriptor, entry('disk.vmdk', 'QFI\xfb'.padEnd(512))], /no sparse extent/],
-    ['a flat VMDK inside', () => [descriptor, entry('disk.vmdk', '# Disk DescriptorFile\n'.padEnd(512))], /no sparse extent/],
+    [
+      'a flat VMDK inside',
+      () => [descriptor, entry('disk.vmdk', '# Disk DescriptorFile\n'.padEnd(512))],
+      /no sparse extent/,
+    ],
     ['a COWD extent inside', () => [descriptor, entry('disk.vmdk', 'COWD'.padEnd(512))], /no sparse extent/],
     ['a raw disk inside', () => [descriptor, entry('disk.vmdk', Buffer.alloc(4096))], /no sparse extent/],
-    ['an OVA inside', () => [descriptor, entry('disk.vmdk', makeTar([descriptor, vmdk]))], /no sparse extent/],
+    [
+      'an OVA inside',
+      () => [descriptor, entry('disk.vmdk', makeTar([descriptor, vmdk]))],
+      /no sparse extent/,
+    ],
     ['an empty disk', () => [descriptor, entry('disk.vmdk')], /cut off/],
     ['a disk of four bytes', () => [descriptor, entry('disk.vmdk', 'KDMV')], /cut off/],
   ],
 }
 
 const BEHIND: Record<string, Row[]> = {
-  'I6.80': [['two descriptors, one behind the disk', () => [descriptor, vmdk, entry('b.ovf', ovf)], /two descriptors/]],
+  'I6.80': [
+    [
+      'two descriptors, one behind the disk',
+      () => [descriptor, vmdk, entry('b.ovf', ovf)],
+      /two descriptors/,
+    ],
+  ],
   'I6.82': [
     [
       'a manifest for another disk',
@@ -289,17 +354,19 @@ const BEHIND: Record<string, Row[]> = {
   ],
   'I6.85': [
     ['a second disk of the same name', () => [descriptor, vmdk, vmdk], /one name/],
-    ['bytes after its end', () => Buffer.concat([makeTar([descriptor, vmdk]), Buffer.from('more')]), /goes on after/],
     [
-      'no end',
-      () => makeTar([descriptor, vmdk], Buffer.alloc(0)),
-      /end never came/,
+      'bytes after its end',
+      () => Buffer.concat([makeTar([descriptor, vmdk]), Buffer.from('more')]),
+      /goes on after/,
     ],
-    ...['1', '2', '5'].map((type): Row => [
-      `a member of type ${type} behind its disk`,
-      () => [descriptor, vmdk, typed(type, 'x')],
-      ONLY_FILES,
-    ]),
+    ['no end', () => makeTar([descriptor, vmdk], Buffer.alloc(0)), /end never came/],
+    ...['1', '2', '5'].map(
+      (type): Row => [
+        `a member of type ${type} behind its disk`,
+        () => [descriptor, vmdk, typed(type, 'x')],
+        ONLY_FILES,
+      ],
+    ),
   ],
 }
 
