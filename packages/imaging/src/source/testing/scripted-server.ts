@@ -89,8 +89,13 @@ export interface FileOptions {
   chunked?: boolean
   /** Fields beside those of framing and range. */
   fields?: Record<string, string>
-  /** How the body of the answer to the first plain GET breaks off, and after how many bytes of it. */
-  cut?: { how: Cut; at: number }
+  /**
+   * How the body of the answer to the first plain GET breaks off, and after how many bytes of it. `taken`: waited for
+   * before, as a reset discards what the client has not read.
+   */
+  cut?: { how: Cut; at: number; taken?: () => Promise<void> }
+  /** Gets the offset in `content` and the length of each part of it that is sent; chunk framing is not counted. */
+  onBody?: (first: number, length: number) => void
   /** Answers every request after the cut. */
   afterCut?: Handler
 }
@@ -115,22 +120,38 @@ export function fileHandler(content: Buffer, options: FileOptions = {}): Handler
     }
     socket.write(head(range ? 206 : 200, fields))
     const framed = chunked ? inChunks(body) : body
-    if (!cut || isCut || request.headers.has('range')) {
+    const isWhole = !cut || isCut || request.headers.has('range')
+    options.onBody?.(first, isWhole ? body.length : Math.min(cut.at, body.length))
+    if (isWhole) {
       socket.write(framed)
       if (request.headers.get('connection') === 'close') socket.end()
       return
     }
     isCut = true
-    await breakOff(socket, framed.subarray(0, cut.at), cut.how)
+    const begin = body.subarray(0, cut.at)
+    await breakOff(
+      socket,
+      chunked ? inChunks(begin).subarray(0, -END_CHUNK.length) : begin,
+      cut.how,
+      cut.taken,
+    )
   }
 }
 
-/** Writes `bytes`, waits until the other side has read them, then breaks off. */
-export async function breakOff(socket: Socket, bytes: Uint8Array, how: Cut): Promise<void> {
+/** Writes `bytes`, waits until the kernel has them and then for `taken`, and breaks off. */
+export async function breakOff(
+  socket: Socket,
+  bytes: Uint8Array,
+  how: Cut,
+  taken?: () => Promise<void>,
+): Promise<void> {
   if (bytes.length > 0) await new Promise<void>((resolve) => socket.write(bytes, () => resolve()))
+  await taken?.()
   if (how === 'end') socket.end()
   if (how === 'reset') socket.resetAndDestroy()
 }
+
+const END_CHUNK = '0\r\n\r\n'
 
 export function inChunks(body: Buffer, size = 70_001): Buffer {
   const parts: (Buffer | string)[] = []
@@ -138,7 +159,7 @@ export function inChunks(body: Buffer, size = 70_001): Buffer {
     const part = body.subarray(at, at + size)
     parts.push(`${part.length.toString(16)}\r\n`, part, '\r\n')
   }
-  return Buffer.concat([...parts, '0\r\n\r\n'].map((part) => Buffer.from(part as string)))
+  return Buffer.concat([...parts, END_CHUNK].map((part) => Buffer.from(part as string)))
 }
 
 /** Writes `bytes` in pieces, and after each tells how much the kernel has taken. Ends early when the other side is gone. */
