@@ -297,17 +297,6 @@ for (const status of [408, 429, 500, 502, 503, 599]) {
   })
 }
 
-test('Retry-After is honoured.', async () => {
-  await using server = await scriptedServer((request, socket, index) =>
-    index === 0
-      ? void socket.end(head(503, { 'Retry-After': '1', 'Content-Length': 0 }))
-      : fileHandler(content)(request, socket, index),
-  )
-  const before = performance.now()
-  await (await open(server.origin, { limits: { retryAfterMostMs: 2000 } })).close()
-  assert.ok(performance.now() - before >= 990)
-})
-
 for (const [status, why] of [
   [503, /503 Service Unavailable/],
   [404, /404 Not Found/],
@@ -324,80 +313,11 @@ for (const [status, why] of [
   })
 }
 
-test('A server that refuses connections is asked until the budget is spent.', async () => {
-  const server = await scriptedServer(raw(''))
-  await server[Symbol.asyncDispose]()
-  const lines: string[] = []
-  const error = await failure(
-    open(server.origin, { limits: { retryBudgetMs: 100 }, onLog: (line) => lines.push(line) }),
-  )
-  assert.equal(error.code, 'DOWNLOAD')
-  assert.match(error.cause, /refused the connection/)
-  assert.ok(lines.length > 1)
-})
-
-const SLOW: [what: string, handler: Handler, limits: Partial<FetchLimits>, why: RegExp][] = [
-  ['is silent', raw(''), { headMs: 50, retryBudgetMs: 100 }, /did not answer/],
-  [
-    'sends its head byte by byte',
-    (_, socket) => trickle(socket, head(200)),
-    { headMs: 50, retryBudgetMs: 100 },
-    /did not answer/,
-  ],
-]
-
-for (const [what, handler, limits, why] of SLOW) {
-  test(`A server that ${what} ends in TIMEOUT.`, async () => {
-    await using server = await scriptedServer(handler)
-    const error = await failure(open(server.origin, { limits }))
-    assert.equal(error.code, 'TIMEOUT')
-    assert.match(error.cause, why)
-  })
-}
-
-function trickle(socket: Parameters<Handler>[1], text: string | Buffer): void {
-  let at = 0
-  const timer = setInterval(() => socket.write(text.slice(at, ++at)), 10)
-  socket.on('close', () => clearInterval(timer))
-}
-
 /** Answers all but the first request as `handler` does. */
 const afterOpening =
   (handler: Handler, file = content): Handler =>
   (request, socket, index) =>
     (index === 0 ? fileHandler(file) : handler)(request, socket, index)
-
-const slowBody: Handler = (request, socket) => {
-  const first = Number(/bytes=(\d+)-/.exec(request.headers.get('range') ?? '')?.[1] ?? 0)
-  const range = { 'Content-Range': `bytes ${first}-${content.length - 1}/${content.length}` }
-  socket.write(
-    head(first > 0 ? 206 : 200, {
-      ...(first > 0 ? range : {}),
-      ...long,
-      'Content-Length': content.length - first,
-    }),
-  )
-  trickle(socket, content.subarray(first))
-}
-
-test('A body slower than the floor is asked for again, then ends in TIMEOUT.', async () => {
-  await using server = await scriptedServer(afterOpening(slowBody))
-  const limits = { floorBytesPerSecond: 100 * 1024, floorWindowMs: 80, retryBudgetMs: 250 }
-  const error = await failure(fetchAll(server.origin, { limits }))
-  assert.equal(error.code, 'TIMEOUT')
-  assert.match(error.cause, /less than 100 KiB per second/)
-  assert.ok(server.requests.length > 2)
-})
-
-const silent: Handler = (request, socket) =>
-  void socket.write(head(request.headers.has('if-range') ? 206 : 200, long))
-
-test('A body that stays silent for good ends in TIMEOUT.', async () => {
-  await using server = await scriptedServer(afterOpening(silent))
-  const error = await failure(fetchAll(server.origin, { limits: { idleMs: 40, retryBudgetMs: 200 } }))
-  assert.equal(error.code, 'TIMEOUT')
-  assert.match(error.cause, /sent nothing for 0\.04 s/)
-})
 
 test('Without length, chunks and checksum a file is refused at the start.', async () => {
   await using server = await scriptedServer(closing(`${head(200)}abc`))
@@ -486,39 +406,6 @@ test('A ranged read that is cut goes on where it stopped; one on a connection th
   await source.readAt(5, part)
   assert.ok(part.equals(content.subarray(5, MIB + 5)))
   assert.deepEqual([cuts, lines.length], [2, 1])
-  await source.close()
-})
-
-test('A sink that makes us wait stops the server, and its time counts against nobody.', async () => {
-  const big = Buffer.alloc(32 * MIB, content.subarray(0, 65_521))
-  const sent = { taken: 0 }
-  await using server = await scriptedServer(
-    afterOpening((_, socket) => {
-      socket.write(head(200, { ...long, 'Content-Length': big.length }))
-      return writeSlowly(socket, big, (bytes) => (sent.taken = bytes))
-    }, big),
-  )
-  const limits = { idleMs: 250, floorWindowMs: 250, floorBytesPerSecond: MIB, retryBudgetMs: 1 }
-  const source = await open(server.origin, { limits })
-  const { promise: room, resolve: makeRoom } = Promise.withResolvers<void>()
-  const sink = new KeepingSink(MIB)
-  let reserved = 0
-  const waiting = {
-    commit: (length: number) => sink.commit(length),
-    async reserve() {
-      if (++reserved === 2) await room
-      return sink.reserve()
-    },
-  }
-  const streamed = source.stream(waiting)
-  for (let before = -1; before !== sent.taken || sent.taken === 0; ) {
-    before = sent.taken
-    await new Promise((resolve) => setTimeout(resolve, 400)) // longer than every limit of time
-  }
-  assert.ok(sent.taken < 28 * MIB, `${sent.taken} bytes were taken`)
-  makeRoom()
-  assert.equal(await streamed, big.length)
-  assert.ok(sink.bytes.equals(big))
   await source.close()
 })
 

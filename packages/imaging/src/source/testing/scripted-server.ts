@@ -18,15 +18,25 @@ export interface ScriptedServer extends AsyncDisposable {
   requests: SeenRequest[]
   /** Connections that were accepted. */
   connections: number
+  /** For each connection, the address of this machine that it came to. */
+  reached: string[]
   /** TLS: for the connections that come. */
   setCertificate(tls: TlsOptions): void
 }
 
-/** A server on loopback that says exactly what `handler` writes to the socket; HTTP is the handler's business. */
-export async function scriptedServer(handler: Handler, tls?: TlsOptions): Promise<ScriptedServer> {
+/**
+ * A server that says exactly what `handler` writes to the socket; HTTP is the handler's business. It listens on loopback,
+ * unless `at` names an address, or `::` for all.
+ */
+export async function scriptedServer(
+  handler: Handler,
+  tls?: TlsOptions,
+  at = '127.0.0.1',
+): Promise<ScriptedServer> {
   const sockets = new Set<Socket>()
   const accept = (socket: Socket): void => {
     server.connections++
+    server.reached.push((socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''))
     sockets.add(socket)
     socket.on('error', () => undefined) // the client may break off whenever it likes
     socket.on('close', () => sockets.delete(socket))
@@ -44,14 +54,15 @@ export async function scriptedServer(handler: Handler, tls?: TlsOptions): Promis
   const listener = tls
     ? createTlsServer(tls, accept).on('tlsClientError', () => undefined)
     : createServer(accept)
-  listener.listen(0, '127.0.0.1')
+  listener.listen(0, at)
   await once(listener, 'listening')
   const { port } = listener.address() as AddressInfo
   const server: ScriptedServer = {
-    origin: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    origin: `${tls ? 'https' : 'http'}://${at}:${port}`,
     port,
     requests: [],
     connections: 0,
+    reached: [],
     setCertificate: ({ key, cert }) => (listener as TlsServer).setSecureContext({ key, cert }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()

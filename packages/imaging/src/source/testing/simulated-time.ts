@@ -18,7 +18,8 @@ interface Timer {
 export class SimulatedTime implements Disposable {
   /** Pauses that the code under test made, in ms. */
   readonly pauses: number[] = []
-  readonly #began = performance.now()
+  /** Whole milliseconds, so that sums of times are exact. */
+  readonly #began = Math.ceil(performance.now())
   readonly #later = globalThis.setTimeout
   readonly #timers = new Set<Timer>()
   #now = this.#began
@@ -39,9 +40,10 @@ export class SimulatedTime implements Disposable {
     for (const [name, run] of Object.entries(replaced))
       mock.method(globalThis, name as 'setTimeout', run as never)
     mock.method(performance, 'now', () => this.#now)
-    mock.method(timers, 'setTimeout', async (ms: number) => {
+    mock.method(timers, 'setTimeout', async (ms: number, _: unknown, options?: { ref?: boolean }) => {
+      if (options?.ref === false) return await new Promise(() => undefined) // a limit, not a pause
       this.pauses.push(ms)
-      this.pass(ms)
+      this.pass(Math.ceil(ms))
     })
     syncBuiltinESMExports()
   }
@@ -64,14 +66,36 @@ export class SimulatedTime implements Disposable {
     this.#now = until
   }
 
+  /** How many timers of `ms` run. */
+  counts(ms: number): number {
+    return [...this.#timers].filter((timer) => timer.ms === ms).length
+  }
+
   /** Waits, in real time, until a timer of `ms` runs: then its part of the code waits for something. */
   waitsFor(ms: number): Promise<void> {
-    return this.until(() => [...this.#timers].some((timer) => timer.ms === ms))
+    return this.until(() => this.counts(ms) > 0)
+  }
+
+  /** Lets `ms` pass again and again while a timer of `ms` runs, until `promise` has ended: for those that nobody answers. */
+  async passWhile<T>(promise: Promise<T>, ms: number): Promise<T> {
+    let hasEnded = false
+    const end = (): void => void (hasEnded = true)
+    promise.then(end, end)
+    for (;;) {
+      await this.until(() => hasEnded || this.counts(ms) > 0)
+      if (hasEnded) return await promise
+      this.pass(ms)
+    }
+  }
+
+  /** Waits in real time, `ms`. */
+  async rest(ms: number): Promise<void> {
+    await new Promise((resolve) => this.#later(resolve, ms))
   }
 
   /** Waits, in real time, until `isSo`. */
   async until(isSo: () => boolean): Promise<void> {
-    while (!isSo()) await new Promise((resolve) => this.#later(resolve, 1))
+    while (!isSo()) await this.rest(1)
   }
 
   [Symbol.dispose](): void {

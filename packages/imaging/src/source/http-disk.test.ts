@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  assertDisk,
+  assertFailure,
+  deploy,
+  firstOf,
+  image,
+  rightSum,
+  sha256,
+  staged,
+  type StageHandler,
+  stageOf,
+} from './testing/deploying.ts'
+import { MIB } from './testing/fetching.ts'
+import {
+  breakOff,
+  type Cut,
+  fileHandler,
+  type Handler,
+  head,
+  inChunks,
+  scriptedServer,
+} from './testing/scripted-server.ts'
+import { SimulatedTime } from './testing/simulated-time.ts'
+
+const HALF = Math.floor(image.length / 2)
+const LAST = image.length - 1
+const tooOften = /^The download had to begin again too often; the last time: .*/
+const whole = { ETag: '"v1"', 'Content-Length': image.length }
+
+for (const [how, at, chunked] of [
+  ['end', 0, false],
+  ['reset', MIB, false],
+  ['end', HALF, true],
+  ['end', LAST, false],
+] as const) {
+  test(`I4.39 a ${chunked ? 'chunked body' : 'body'} cut by ${how} at ${at}: resumed, one digest, complete`, async () => {
+    const sent: [first: number, length: number][] = []
+    const onBody = (first: number, length: number): void => void sent.push([first, length])
+    await using server = await scriptedServer(staged({}, { chunked, cut: { how, at }, onBody }))
+    const ended = await deploy(server.origin, { checkSum: rightSum })
+    assertDisk(ended, 'complete')
+    assert.deepEqual([ended.result?.bytesServed, ended.result?.checkSum], [image.length, rightSum.value])
+    assert.deepEqual(server.requests.map(stageOf), [
+      'open',
+      'look',
+      'look',
+      'whole',
+      at > 0 ? 'resume' : 'whole',
+    ])
+    // A reset discards what had arrived but was not read yet.
+    if (how === 'end')
+      assert.deepEqual(sent.slice(3), [
+        [0, at],
+        [at, image.length - at],
+      ])
+  })
+}
+
+const CANNOT_RESUME: [what: string, file: Parameters<typeof fileHandler>[1]][] = [
+  ['without ranges', { ranges: false }],
+  ['with a weak ETag', { etag: 'W/"v1"' }],
+  ['without a validator', { etag: null }],
+  ['in chunks without ranges', { ranges: false, chunked: true }],
+]
+
+for (const [index, [what, file]] of CANNOT_RESUME.entries()) {
+  const at = [MIB, HALF, LAST, MIB + 1][index] ?? 0
+  test(`I4.39, I4.45 a server ${what} that always ends at ${at}: three starts, then DOWNLOAD`, async () => {
+    const cutAlways: StageHandler = (request, socket, number) =>
+      fileHandler(image, { ...file, cut: { how: 'end', at } })(request, socket, number)
+    await using server = await scriptedServer(staged({ open: fileHandler(image, file), whole: cutAlways }))
+    const ended = await deploy(server.origin)
+    assertFailure(ended, 'DOWNLOAD', tooOften, 'unbootable')
+    assert.match(ended.error?.cause ?? '', /cannot go on where it stopped\.$/)
+    assert.deepEqual(server.requests.map(stageOf), Array(3).fill(['open', 'whole']).flat())
+  })
+
+  test(`I4.39, I4.45 a server ${what} that ends at ${at} once: taken from the start again`, async () => {
+    await using server = await scriptedServer(fileHandler(image, { ...file, cut: { how: 'end', at } }))
+    const ended = await deploy(server.origin, { checkSum: rightSum })
+    assertDisk(ended, 'complete')
+    assert.deepEqual(server.requests.map(stageOf), ['open', 'whole', 'open', 'whole'])
+  })
+}
+
+test('I4.39 a server without ranges that always ends at 0: asked for a quarter of an hour, D0', async () => {
+  const cutAlways: StageHandler = (request, socket, number) =>
+    fileHandler(image, { ranges: false, cut: { how: 'end', at: 0 } })(request, socket, number)
+  await using server = await scriptedServer(
+    staged({ open: fileHandler(image, { ranges: false }), whole: cutAlways }),
+  )
+  using time = new SimulatedTime()
+  const ended = await deploy(server.origin)
+  assertFailure(ended, 'DOWNLOAD', /closed the connection before the end/, 'untouched')
+  assert.ok(time.passed < 900_000)
+})
+
+/** Answers of HTTP/1.0 kind: the body ends where the connection does. */
+const untilClose =
+  (length: number, how: Cut = 'end'): Handler =>
+  (_, socket) => {
+    socket.write(head(200))
+    return breakOff(socket, image.subarray(0, length), how)
+  }
+
+for (const [length, code, cause, disk] of [
+  [0, 'DOWNLOAD', /empty file/, 'untouched'],
+  [MIB, 'SUM', /./, 'unbootable'],
+  [HALF, 'SUM', /./, 'unbootable'],
+  [LAST, 'SUM', /./, 'unbootable'],
+] as const) {
+  test(`I4.41 neither length nor chunks, ended after ${length} bytes, with a checksum`, async () => {
+    await using server = await scriptedServer(untilClose(length))
+    const ended = await deploy(server.origin, { checkSum: rightSum })
+    assertFailure(ended, code, cause, disk)
+    if (code === 'SUM') {
+      const { got, expected } = ended.error ?? {}
+      assert.deepEqual([got, expected], [sha256(image.subarray(0, length)), rightSum.value])
+    }
+  })
+}
+
+test('I4.41 neither length nor chunks, reset after 1 MiB, with a checksum', async () => {
+  await using server = await scriptedServer(untilClose(MIB, 'reset'))
+  const ended = await deploy(server.origin, { checkSum: rightSum })
+  // What had arrived is not always read before the reset: then nothing came, and that is tried for longer.
+  assertFailure(ended, 'DOWNLOAD', tooOften, ended.error?.disk === 'untouched' ? 'untouched' : 'unbootable')
+})
+
+for (const length of [0, HALF, image.length]) {
+  test(`I4.41 neither length nor chunks, ${length} bytes, without a checksum: refused at the start`, async () => {
+    await using server = await scriptedServer(untilClose(length))
+    assertFailure(await deploy(server.origin), 'DOWNLOAD', /neither how long the image is/, 'untouched')
+  })
+}
+
+for (const chunked of [false, true]) {
+  const framing = chunked ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': image.length }
+  const tooLong = Buffer.concat([
+    Buffer.from(head(200, { ETag: '"v1"', ...framing })),
+    chunked ? inChunks(image) : image,
+    Buffer.from('surplus'),
+  ])
+  for (const checkSum of [rightSum, null]) {
+    const title = `more bytes than the ${chunked ? 'chunks' : 'length'}, ${checkSum ? 'with' : 'without'} a checksum`
+    test(`I4.40 ${title}`, async () => {
+      await using server = await scriptedServer(staged({ whole: (_, socket) => void socket.end(tooLong) }))
+      const ended = await deploy(server.origin, { checkSum })
+      if (checkSum) assertDisk(ended, 'complete')
+      else assertFailure(ended, 'DOWNLOAD', /sent more bytes than the length it declared/, 'unbootable')
+    })
+  }
+}
+
+const text =
+  (start: string): Handler =>
+  (_, socket) =>
+    void socket.end(start)
+const WHOLE: [title: string, answer: StageHandler, cause: RegExp, starts: number][] = [
+  [
+    'I4.42 length and chunks',
+    text(head(200, { ...whole, 'Transfer-Encoding': 'chunked' })),
+    /both a length/,
+    1,
+  ],
+  [
+    'I4.42 a chunk of a malformed size',
+    text(`${head(200, { ETag: '"v1"', 'Transfer-Encoding': 'chunked' })}5x\r\n`),
+    /size of a chunk/,
+    1,
+  ],
+  [
+    'I4.42 more chunks than the file has bytes',
+    (_, socket) =>
+      void socket.end(
+        Buffer.concat([
+          Buffer.from(head(200, { ETag: '"v1"', 'Transfer-Encoding': 'chunked' })),
+          inChunks(Buffer.concat([image, image])),
+        ]),
+      ),
+    /more bytes than it declares/,
+    1,
+  ],
+  [
+    'I4.42 fewer chunks than the file has bytes',
+    (_, socket) =>
+      void socket.end(
+        Buffer.concat([
+          Buffer.from(head(200, { ETag: '"v1"', 'Transfer-Encoding': 'chunked' })),
+          inChunks(image.subarray(0, HALF)),
+        ]),
+      ),
+    /fewer bytes than it declares/,
+    1,
+  ],
+  [
+    'I4.44 206 to a plain GET',
+    text(head(206, { ...whole, 'Content-Range': `bytes 0-${LAST}/${image.length}` })),
+    /whole file with status 206/,
+    1,
+  ],
+  ['I4.44 416 to a plain GET', text(head(416, { 'Content-Length': 0 })), /whole file with status 416/, 1],
+  [
+    'I4.45 another ETag',
+    text(head(200, { ...whole, ETag: '"v2"' })),
+    /changed while it was being fetched/,
+    3,
+  ],
+  [
+    'I4.45 another length',
+    text(head(200, { ...whole, 'Content-Length': image.length + 1 })),
+    /changed while it was being fetched/,
+    3,
+  ],
+  [
+    'I4.46 a content encoding',
+    text(head(200, { ...whole, 'Content-Encoding': 'gzip' })),
+    /content encoding that was not asked for/,
+    1,
+  ],
+  ['I4.47 404 after the opening', text(head(404, { 'Content-Length': 0 })), /answered 404 Not Found/, 1],
+  ['I4.47 403 after the opening', text(head(403, { 'Content-Length': 0 })), /answered 403 Forbidden/, 1],
+] // prettier-ignore
+
+for (const [title, answer, cause, starts] of WHOLE) {
+  test(`${title}, where the whole file was asked for`, async () => {
+    await using server = await scriptedServer(staged({ whole: answer }))
+    const ended = await deploy(server.origin, { checkSum: rightSum })
+    assertFailure(ended, 'DOWNLOAD', cause, 'unbootable')
+    if (starts > 1) assert.match(ended.error?.cause ?? '', tooOften)
+    assert.equal(server.requests.filter((request) => stageOf(request) === 'whole').length, starts)
+  })
+}
+
+const wrongPart =
+  (shift: number): Handler =>
+  (request, socket) => {
+    const first = firstOf(request) + shift
+    const fields = {
+      'Content-Range': `bytes ${first}-${LAST}/${image.length}`,
+      'Content-Length': image.length - first,
+    }
+    socket.write(head(206, { ETag: '"v1"', ...fields }))
+    socket.end(image.subarray(first))
+  }
+const cut = { how: 'end', at: HALF } as const
+
+test('I4.44 every resume is one byte early: three starts, then DOWNLOAD', async () => {
+  const cutAlways: StageHandler = (request, socket, index) =>
+    fileHandler(image, { cut })(request, socket, index)
+  await using server = await scriptedServer(staged({ whole: cutAlways, resume: wrongPart(-1) }))
+  const ended = await deploy(server.origin, { checkSum: rightSum })
+  assertFailure(ended, 'DOWNLOAD', /too often.*did not send the range of the file/, 'unbootable')
+  assert.equal(server.requests.filter((request) => stageOf(request) === 'resume').length, 3)
+})
+
+for (const [title, resume] of [
+  ['I4.44 one resume is one byte late', wrongPart(1)],
+  [
+    'I4.44 one resume is answered with 200 from the start',
+    (_, socket) => void socket.end(Buffer.concat([Buffer.from(head(200, whole)), image])),
+  ],
+  [
+    'I4.44 one resume is answered with 416',
+    text(head(416, { 'Content-Range': `bytes */${image.length}`, 'Content-Length': 0 })),
+  ],
+] satisfies [string, StageHandler][]) {
+  test(`${title}: from the start again, and complete`, async () => {
+    await using server = await scriptedServer(staged({ resume }, { cut }))
+    const ended = await deploy(server.origin, { checkSum: rightSum })
+    assertDisk(ended, 'complete')
+    assert.equal(ended.log.filter((line) => line.startsWith('Starting again at the first byte')).length, 1)
+    assert.equal(server.requests.filter((request) => stageOf(request) === 'whole').length, 2)
+  })
+}
+
+test('I4.45 the file is replaced in the middle: the new one arrives whole', async () => {
+  const old = Buffer.alloc(image.length + 512, 'old')
+  await using server = await scriptedServer(
+    fileHandler(old, { etag: '"v0"', cut, afterCut: fileHandler(image) }),
+  )
+  assertDisk(await deploy(server.origin, { checkSum: rightSum }), 'complete')
+})
+
+test('I4.45 the same ETag but other bytes: only the checksum can tell', async () => {
+  const other = Buffer.alloc(image.length, 7)
+  for (const checkSum of [rightSum, null]) {
+    await using server = await scriptedServer(fileHandler(image, { cut, afterCut: fileHandler(other) }))
+    const ended = await deploy(server.origin, { checkSum })
+    if (!checkSum) assert.equal(ended.error, null)
+    else assertFailure(ended, 'SUM', /./, 'unbootable')
+  }
+})
+
+test('I4.45 Last-Modified only, a minute old: resumed with it', async () => {
+  const fields = { 'Last-Modified': 'Tue, 24 Nov 2026 10:00:00 GMT', Date: 'Tue, 24 Nov 2026 10:01:00 GMT' }
+  await using server = await scriptedServer((request, socket, index) => {
+    // The helper knows ETags only: a date that is the file's is as good as none.
+    if (request.headers.get('if-range') === fields['Last-Modified']) request.headers.delete('if-range')
+    return serve(request, socket, index)
+  })
+  const serve = fileHandler(image, { etag: null, fields, cut })
+  assertDisk(await deploy(server.origin, { checkSum: rightSum }), 'complete')
+  assert.match(server.requests.at(-1)?.text ?? '', /If-Range: Tue, 24 Nov 2026 10:00:00 GMT\r\n/)
+  assert.equal(server.requests.length, 5)
+})
+
+test('I4.49 right bytes, wrong checksum', async () => {
+  await using server = await scriptedServer(staged({}))
+  const value = '0'.repeat(64)
+  const ended = await deploy(server.origin, { checkSum: { type: 'sha256', value } })
+  assertFailure(ended, 'SUM', /./, 'unbootable')
+  assert.deepEqual([ended.error?.got, ended.error?.expected], [rightSum.value, value])
+})
