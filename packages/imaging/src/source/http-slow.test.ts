@@ -23,8 +23,7 @@ const { connectMs, headMs, idleMs, floorBytesPerSecond, floorWindowMs, openBudge
 /** How often a body is looked at. */
 const TICK = 1000
 
-const open = (url: string, onLog = (_: string): void => undefined) =>
-  openSource({ url, httpHeader: [], policy: loopback, hasCheckSum: true, onLog })
+const open = (url: string) => openSource({ url, httpHeader: [], policy: loopback, hasCheckSum: true })
 
 /** A head for the part of `file` that is asked for. */
 const partHead = (request: Parameters<Handler>[0], file: Buffer): string => {
@@ -142,7 +141,10 @@ test('I4.43 body: 1 byte/s', async () => {
   using time = new SimulatedTime()
   const sink = new KeepingSink()
   await using server = await scriptedServer(
-    staged({ whole: (...args) => trickle(...args), resume: (...args) => trickle(...args) }),
+    staged({
+      whole: (request, socket) => trickle(request, socket),
+      resume: (request, socket) => trickle(request, socket),
+    }),
   )
   async function trickle(request: Parameters<Handler>[0], socket: Parameters<Handler>[1]): Promise<void> {
     socket.write(partHead(request, image))

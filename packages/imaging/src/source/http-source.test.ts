@@ -228,50 +228,6 @@ const closing =
   (text: string): Handler =>
   (_, socket) =>
     void socket.end(text)
-const REFUSED: [what: string, handler: Handler, why: RegExp][] = [
-  ['401', raw(head(401)), /answered 401 Unauthorized/],
-  ['403', raw(head(403)), /answered 403 Forbidden/],
-  ['404', raw(head(404)), /answered 404 Not Found/],
-  ['410', raw(head(410)), /answered 410 Gone/],
-  ['600', raw(head(600)), /answered 600\./],
-  ['204', raw(head(204)), /204 No Content, which is an empty file/],
-  ['an empty file', raw(head(200, { 'Content-Length': 0 })), /empty file/],
-  ['206 to everything', raw(head(206, { 'Content-Range': 'bytes 5-9/10' })), /status 206/],
-  ['416 to everything', raw(head(416)), /status 416/],
-  ['101', raw(head(101)), /another protocol/],
-  ['two lengths', raw('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n'), /two lengths/],
-  [
-    'length and chunked',
-    raw('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n'),
-    /both/,
-  ],
-  [
-    'a length of 2^64',
-    raw('HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n'),
-    /no usable number/,
-  ],
-  ['a negative length', raw('HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'), /no usable number/],
-  ['gzip', raw(head(200, { 'Content-Encoding': 'gzip', 'Content-Length': 9 })), /content encoding/],
-  ['transfer gzip', raw(head(200, { 'Transfer-Encoding': 'gzip, chunked' })), /transfer coding/],
-  ['no HTTP', raw('SSH-2.0-OpenSSH_9.9\r\n'), /does not begin with HTTP/],
-  ['a 1 MiB header', raw(`HTTP/1.1 200 OK\r\nA: ${'x'.repeat(MIB)}\r\n\r\n`), /longer than 65536/],
-  ['10,000 headers', raw(`HTTP/1.1 200 OK\r\n${'A: b\r\n'.repeat(10_000)}\r\n`), /200 header fields/],
-  ['early hints without end', raw('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100_000)), /interim answers/],
-]
-
-for (const [what, handler, why] of REFUSED) {
-  test(`A server that answers with ${what} is refused at once.`, async () => {
-    await using server = await scriptedServer(handler)
-    const error = await failure(
-      open(`${server.origin}/?sig=s3cret`, { httpHeader: [{ key: 'X-A', value: 's3cret' }] }),
-    )
-    assert.equal(error.code, 'DOWNLOAD')
-    assert.match(error.cause, why)
-    assert.doesNotMatch(`${error.message}${error.remedy}`, /s3cret/)
-    assert.ok(server.requests.length <= 2)
-  })
-}
-
 test('A few interim answers are skipped.', async () => {
   await using server = await scriptedServer((request, socket, index) => {
     socket.write(`HTTP/1.1 100 Continue\r\n\r\n${'HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n'.repeat(5)}`)

@@ -25,18 +25,16 @@ const to =
 
 /** `PORT`: of a server on 127.0.0.2 that must see nothing. */
 const BAD: [what: string, answer: (port: number) => Handler, cause: RegExp][] = [
-  ...[
-    '127.0.0.2',
-    '127.2',
-    '0x7f.0.0.2',
-    '2130706434',
-    '017700000002',
-    '[::ffff:127.0.0.2]'].map((host): (typeof BAD)[number] => [
-    `a denied address, ${host}`,
-    (port) => (_, socket) =>
-      void socket.end(Buffer.from(head(302, { Location: `http://${host}:${port}/x`, 'Content-Length': 0 }))),
-    /is a loopback address/,
-  ]),
+  ...['127.0.0.2', '127.2', '0x7f.0.0.2', '2130706434', '017700000002', '[::ffff:127.0.0.2]'].map(
+    (host): (typeof BAD)[number] => [
+      `a denied address, ${host}`,
+      (port) => (_, socket) =>
+        void socket.end(
+          Buffer.from(head(302, { Location: `http://${host}:${port}/x`, 'Content-Length': 0 })),
+        ),
+      /is a loopback address/,
+    ],
+  ),
   ['the metadata service', () => to('http://169.254.169.254/latest/meta-data/'), /metadata service/],
   ['a private address', () => to('http://10.0.0.1/'), /private address/],
   ['a relative URL that changes the host', (port) => to(`//127.0.0.2:${port}/x`), /is a loopback address/],

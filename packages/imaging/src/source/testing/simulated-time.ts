@@ -40,11 +40,16 @@ export class SimulatedTime implements Disposable {
     for (const [name, run] of Object.entries(replaced))
       mock.method(globalThis, name as 'setTimeout', run as never)
     mock.method(performance, 'now', () => this.#now)
-    mock.method(timers, 'setTimeout', async (ms: number, _: unknown, options?: { ref?: boolean }) => {
-      if (options?.ref === false) return await new Promise(() => undefined) // a limit, not a pause
-      this.pauses.push(ms)
-      this.pass(Math.ceil(ms))
-    })
+    mock.method(
+      timers,
+      'setTimeout',
+      (ms: number, _: unknown, options?: { ref?: boolean }): Promise<void> => {
+        if (options?.ref === false) return new Promise(() => undefined) // a limit, not a pause
+        this.pauses.push(ms)
+        this.pass(Math.ceil(ms))
+        return Promise.resolve()
+      },
+    )
     syncBuiltinESMExports()
   }
 
