@@ -314,3 +314,13 @@ test('I4.49 right bytes, wrong checksum', async () => {
   assertFailure(ended, 'SUM', /./, 'unbootable')
   assert.deepEqual([ended.error?.got, ended.error?.expected], [rightSum.value, value])
 })
+
+test('A cancel while the disk is being opened, with a stream that waits for it: what is told of the disk is true', async () => {
+  await using server = await scriptedServer(fileHandler(image, { ranges: false }))
+  const stop = new AbortController()
+  const onLog = (line: string): void => {
+    if (line.startsWith('Writing to ')) stop.abort()
+  }
+  const ended = await deploy(server.origin, { checkSum: rightSum }, { onLog, signal: stop.signal })
+  assertFailure(ended, 'CANCELLED', /cancelled/, 'unbootable')
+})
