@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { assertFailure, deploy, image, rightSum, staged } from './testing/deploying.ts'
-import { MIB } from './testing/fetching.ts'
+import { failure, fetchAll, KeepingSink, MIB } from './testing/fetching.ts'
 import { type Handler, head, scriptedServer } from './testing/scripted-server.ts'
 
 const says =
@@ -92,6 +92,23 @@ for (const [title, handler, cause] of START) {
     const ended = await deploy(`${server.origin}/?sig=s3cret`, { httpHeader, checkSum: rightSum })
     assertFailure(ended, 'DOWNLOAD', cause, 'untouched')
     assert.ok(server.requests.length <= 2, `${server.requests.length} requests`)
+  })
+}
+
+/** What is nothing worse in the middle than at the start. */
+const MIDDLE = START.filter(([title]) => /^I4\.4[26]|^I4\.47 (4|600|204)/.test(title))
+
+for (const at of [1, MIB, Math.floor(image.length / 2), image.length - 1]) {
+  test(`I4.42, I4.46, I4.47 the same ${MIDDLE.length} answers to a resume at ${at}: refused, nothing is taken from them`, async () => {
+    for (const [title, handler, cause] of MIDDLE) {
+      await using server = await scriptedServer(staged({ resume: handler }, { cut: { how: 'end', at } }))
+      const sink = new KeepingSink()
+      const error = await failure(fetchAll(server.origin, {}, sink))
+      assert.equal(error.code, 'DOWNLOAD', title)
+      assert.match(error.cause, cause, title)
+      assert.ok(sink.bytes.equals(image.subarray(0, at)), title)
+      assert.equal(server.requests.length, 3, title)
+    }
   })
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -139,13 +140,18 @@ describe('Over TLS', { skip }, () => {
     assert.equal((await refused).code, 'DOWNLOAD')
   })
 
-  test('A redirect from https to http is refused.', async () => {
-    await using plain = await scriptedServer(fileHandler(content))
-    const answer = head(302, { Location: plain.origin, 'Content-Length': 0 })
-    await using server = await scriptedServer((_, socket) => void socket.write(answer), servers.good)
-    assert.match((await failure(open(server.origin))).cause, /from https to http/)
-    assert.equal(plain.connections, 0)
-  })
+  for (const stage of ['open', 'resume'] as const) {
+    test(`I3.35, I3.36 a redirect of '${stage}' from https to http: DOWNLOAD, nobody else asked`, async () => {
+      await using plain = await scriptedServer(fileHandler(image))
+      const answer = head(302, { Location: plain.origin, 'Content-Length': 0 })
+      const file = stage === 'resume' ? { cut: { how: 'end', at: MIB } as const } : {}
+      const handler = staged({ [stage]: (_: unknown, socket: Socket) => void socket.end(answer) }, file)
+      await using server = await scriptedServer(handler, servers.good)
+      const ended = await deploy(server.origin, { httpHeader: [{ key: 'X-A', value: 's3cret' }] })
+      assertFailure(ended, 'DOWNLOAD', /from https to http/, stage === 'open' ? 'untouched' : 'unbootable')
+      assert.equal(plain.connections, 0)
+    })
+  }
 
   for (const how of ['end', 'silence'] as const) {
     test(`A body over TLS that breaks off by ${how} is resumed where it stopped.`, async () => {
