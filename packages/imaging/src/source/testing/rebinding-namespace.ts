@@ -3,7 +3,7 @@
  * server of ours and the rules of production. Prints one line of JSON for each.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AddressPolicy } from '../address-policy.ts'
@@ -26,9 +26,11 @@ const policy: AddressPolicy = { allow: [], deny: [], allowPrivate: false, denyPo
 function prepareNamespace(): void {
   execFileSync('ip', ['link', 'set', 'lo', 'up'])
   for (const address of ADDRESSES) execFileSync('ip', ['addr', 'add', address, 'dev', 'lo'])
-  const file = join(mkdtempSync(join(tmpdir(), 'byoi-resolver-')), 'resolv.conf')
+  const folder = mkdtempSync(join(tmpdir(), 'byoi-resolver-'))
+  const file = join(folder, 'resolv.conf')
   writeFileSync(file, 'nameserver 127.0.0.1\noptions timeout:2 attempts:2\n')
   execFileSync('mount', ['--bind', file, '/etc/resolv.conf'])
+  rmSync(folder, { recursive: true }) // the mount keeps the file
 }
 
 /** Of this namespace: `ActiveOpens` of TCP, for both families. */
