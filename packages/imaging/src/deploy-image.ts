@@ -166,8 +166,12 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
   }
   if (source.ranged) return void (await source.stream(await prepare(null)))
   const headFirst = new HeadFirst(ringOf(deployment, true), prepare)
-  await source.stream(headFirst)
-  await headFirst.end()
+  try {
+    await source.stream(headFirst)
+    await headFirst.end()
+  } finally {
+    await headFirst.settle()
+  }
 }
 
 /** Refuses what would fail later, with the disk untouched. */
