@@ -19,6 +19,7 @@ import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
+import { establishTrust, type Trust } from './trust/trust.ts'
 import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
@@ -32,6 +33,8 @@ const UNPACKED_ROOM = 1024 * 1024 * 1024
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
+  /** What vouches for the image; null until it has been fetched. */
+  trust: Trust | null
   report: Reporter
   ring: RingShare | null
   startedAt: number
@@ -52,6 +55,7 @@ interface Deployment {
 export async function deployImage(options: DeployOptions): Promise<DeployResult> {
   const deployment: Deployment = {
     options,
+    trust: null,
     report: new Reporter(options),
     ring: null,
     startedAt: performance.now(),
@@ -63,6 +67,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
   const stop = () => deployment.staging?.stop(cancelled())
   options.signal?.addEventListener('abort', stop)
   try {
+    await fetchTrust(deployment)
     return await withRestarts(deployment)
   } catch (error) {
     throw withDiskState(error, deployment)
@@ -70,6 +75,14 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     options.signal?.removeEventListener('abort', stop)
     await deployment.disk?.close()
   }
+}
+
+/** Checksum files and signatures come before the disk is touched: from here on the checksum of the image is known. */
+async function fetchTrust(deployment: Deployment): Promise<void> {
+  const { options } = deployment
+  const trust = await establishTrust(options.image, sourceOf(deployment))
+  deployment.trust = trust
+  deployment.options = { ...options, image: { ...options.image, checkSum: trust.checkSum } }
 }
 
 async function withRestarts(deployment: Deployment): Promise<DeployResult> {
@@ -97,6 +110,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const checkSum = packed?.digest() ?? (ownDigest as string)
     for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
+    await assertSigned(deployment)
     noteWeakDigest(deployment)
     await staging.zeroRest()
     await staging.flush()
@@ -127,7 +141,8 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
 /** Opens what is served, and what is packed in it. */
 async function openImageSource(deployment: Deployment): Promise<MaybePacked> {
   const { options } = deployment
-  const source = await openSource(sourceOf(deployment))
+  const opened = await openSource(sourceOf(deployment))
+  const source = deployment.trust?.watch(opened) ?? opened
   try {
     return await unpacking(source, {
       checkSumType: checkSumTypeOf(options),
@@ -237,6 +252,11 @@ function checkSumTypeOf({ image }: DeployOptions): CheckSumType {
   return image.checkSum?.type ?? 'sha256'
 }
 
+async function assertSigned({ trust, notes }: Deployment): Promise<void> {
+  await trust?.assertSigned()
+  for (const note of trust?.notes ?? []) notes.add(note)
+}
+
 /** MD5 and SHA-1 are in OVHcloud's contract, and tell accidents from the image that was meant, but not attacks. */
 function noteWeakDigest({ options, notes }: Deployment): void {
   const type = options.image.checkSum?.type
@@ -342,14 +362,14 @@ function ringOf(deployment: Deployment, bytes: number): RingShare {
 
 function sourceOf({ options, report }: Deployment): OpenSourceRequest {
   const { image, addressPolicy: policy, signal } = options
-  const { url, file, httpHeader, checkSum } = image
+  const { url, file, httpHeader, checkSum, signature } = image
   return {
     url,
     ...(file ? { file } : {}),
     httpHeader,
     policy,
     ...(signal ? { signal } : {}),
-    hasCheckSum: checkSum !== null,
+    hasCheckSum: checkSum !== null || Boolean(signature),
     onLog: (line) => report.log(line),
   }
 }

@@ -5,6 +5,7 @@ export type ImagingCode =
   | 'FORMAT'
   | 'SUMTYPE'
   | 'SUM'
+  | 'TRUST'
   | 'WRITE'
   | 'GPT'
   | 'CFG'
