@@ -162,11 +162,12 @@ function failureOf(error: unknown, order: DeployOrder, mask: (text: string) => s
   const text = (value: string) => mask(value).slice(0, 4096)
   const { image } = order
   const failure = (code: ErrorCode, cause: string, remedy: string, disk: DiskState): AgentFailure => {
-    const { got, expected } = error instanceof ImagingError ? error : {}
+    const { got, expected, checkSumType } = error instanceof ImagingError ? error : {}
     const message = errorMessage(code, {
       url: maskUrl(image.url),
       imageType: image.type,
       ...(image.checkSum === null ? {} : { checkSumType: image.checkSum.type }),
+      ...(checkSumType === undefined ? {} : { checkSumType }),
       ...(got === undefined ? {} : { got }),
       ...(expected === undefined ? {} : { expected }),
     })
