@@ -13,6 +13,7 @@ import { openImage } from './pipeline/open-image.ts'
 import type { OpenedImage } from './pipeline/opened-image.ts'
 import { Reporter } from './pipeline/reporter.ts'
 import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
+import { SpoolOnDisk } from './pipeline/spool-on-disk.ts'
 import { Staging } from './pipeline/staging.ts'
 import { BLOCK } from './pipeline/written-map.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
@@ -221,12 +222,14 @@ async function openStaging(
   const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
   report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
   const restIsZero = await takeAwayOldContent(deployment, disk, image)
-  const decoder = image.newDecoder(disk.size, new Ring(ring))
+  const spool = new SpoolOnDisk(disk, restIsZero)
+  const decoder = image.newDecoder(disk.size, new Ring(ring), spool)
   return Staging.open({
     disk,
     decoder,
     clusterSize: image.clusterSize,
     ring,
+    spool,
     checkSumType,
     restIsZero,
   })

@@ -7,6 +7,7 @@ import { Withheld } from '../disk/withheld.ts'
 import { eachRegion } from './each-region.ts'
 import { ImageWriter } from './image-writer.ts'
 import type { RingShare } from './ring.ts'
+import type { SpoolOnDisk } from './spool-on-disk.ts'
 import { Workers } from './workers.ts'
 import { BLOCK, shareWritten, WrittenMap } from './written-map.ts'
 
@@ -22,6 +23,7 @@ export interface StagingOptions {
   /** Bytes that a compressed cluster decodes to. */
   clusterSize: number
   ring: RingShare
+  spool: SpoolOnDisk
   /** Of the bytes that the source gives; null: no digest of them is made. */
   checkSumType: CheckSumType | null
   /** What is not written reads zero already. */
