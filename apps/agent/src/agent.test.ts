@@ -43,6 +43,8 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
     url: 'https://user:canary-password@images.example.test/a.qcow2?token=canary-token',
     type: 'qcow2',
     httpHeader: [{ key: 'Authorization', value: 'canary-header' }],
+    sums: null,
+    signature: null,
     checkSum: { type: 'sha256', value: 'ab'.repeat(32) },
   },
   disk: { serial: 'S1', wwn: null, size: diskSize },

@@ -114,6 +114,13 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
       type: image.type,
       httpHeader: image.httpHeader,
       checkSum: image.checkSum as DeployOptions['image']['checkSum'],
+      sums: image.sums && {
+        url: image.sums.url,
+        name: image.sums.name,
+        keys: image.sums.keys,
+        signature: image.sums.signatureUrl === null ? null : { url: image.sums.signatureUrl },
+      },
+      signature: image.signature,
     },
     disk: targetDisk(order, disks),
     boot: order.boot,
