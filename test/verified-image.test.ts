@@ -12,6 +12,7 @@ import { absent, labTools, type Lab, startLab, untilEnded } from './support/lab.
 const tools = { ...labTools, gpg: 'gpg', gpgconf: 'gpgconf', minisign: 'minisign' }
 const server = 'verified.example'
 const canary = 'canary-7c1e'
+const quiet = ['--batch', '--quiet', '--pinentry-mode', 'loopback', '--passphrase', '']
 
 describe('Images verified by keys of the account', { skip: absent(tools) }, () => {
   let lab: Lab
@@ -24,11 +25,7 @@ describe('Images verified by keys of the account', { skip: absent(tools) }, () =
   const at = (name: string) => join(lab.folder, name)
   const url = (name: string) =>
     `http://127.0.0.1:${(images.address() as AddressInfo).port}/${name}?token=${canary}`
-  const gpg = (...args: string[]) =>
-    command('gpg', [
-      ...['--homedir', lab.folder, '--batch', '--quiet', '--pinentry-mode', 'loopback', '--passphrase', ''],
-      ...args,
-    ])
+  const gpg = (...args: string[]) => command('gpg', ['--homedir', lab.folder, ...quiet, ...args])
 
   const deploy = async (body: object): Promise<DeploymentView> => {
     const posted = await lab.client.call('POST', `/byoi/server/${server}/deployment`, {

@@ -90,7 +90,7 @@ export const DeploymentBody = Type.Object(
       Type.Array(Type.String({ pattern: signingKeyNamePattern }), {
         maxItems: 8,
         uniqueItems: true,
-        description: "The account's signing keys, one of which must have signed",
+        description: 'Signing keys of the account that calls, one of which must have signed',
       }),
     ),
   },

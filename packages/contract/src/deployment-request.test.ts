@@ -61,7 +61,7 @@ for (const [what, body, field] of [
   ['a signature with no key at all', { ...signature, keyNames: [] }, 'keyNames'],
   ['a key without anything signed', { keyNames }, 'keyNames'],
   ['a key twice', { ...sums, keyNames: ['a', 'a'] }, 'keyNames'],
-  ['nine keys', { ...sums, keyNames: [...'abcdefghi'] }, 'keyNames'],
+  ['nine keys', { ...sums, keyNames: 'abcdefghi'.split('') }, 'keyNames'],
   ['a key by its text', { ...sums, keyNames: ['RWQcanary+/='] }, 'keyNames'],
   ['a word without a signature', { ...sums, signatureOf: 'sums' }, 'signatureOf'],
   ['a signature of no file', { ...signature, keyNames, signatureOf: 'sums' }, 'signatureOf'],

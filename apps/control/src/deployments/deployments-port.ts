@@ -88,7 +88,7 @@ async function start(
     if (server === undefined) return { kind: 'none' } as const
     const open = await openDeployment(trx, server.id)
     if (open !== undefined) return { kind: 'conflict', id: open.id } as const
-    const found = await findSigningKeys(trx, server.account, request.keyNames)
+    const found = await findSigningKeys(trx, by.account, request.keyNames)
     if ('missing' in found) return { kind: 'unknown-key', name: found.missing } as const
     const id = await insert(context, trx, server, request, found.keys)
     await context.enqueueLook(trx, id)

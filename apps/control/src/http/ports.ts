@@ -215,7 +215,7 @@ export interface DeploymentEvent {
 export interface Deployments {
   /**
    * Makes the deployment durable before it returns. `conflict`: one is open (or being cancelled), named by its id.
-   * `none`: the server is gone. `unknown-key`: the account has no signing key of that name. `request.diskGroupId`, where not
+   * `none`: the server is gone. `unknown-key`: the caller's account has no signing key of that name. `request.diskGroupId`, where not
    * null, is one of the server's.
    */
   start(
