@@ -195,7 +195,7 @@ async function assertUsable({ packet, key, by }: Candidate): Promise<void> {
 function beginDigest(packet: Packet): { update(bytes: Uint8Array): void; end(): Uint8Array } {
   const algorithm = HASHES[packet.hashAlgorithm ?? 0]
   const { version, salt, signatureData } = packet
-  const type = Number(packet.signatureType ?? -1)
+  const type: number | null = packet.signatureType
   if (type !== BINARY || (version !== 4 && version !== 6)) throw notStreamed()
   if (algorithm === undefined || !signatureData) throw notStreamed()
   const hash = createHash(algorithm)
