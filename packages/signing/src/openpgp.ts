@@ -4,6 +4,8 @@ import type { ContentCheck } from './content-check.ts'
 import type { OpenPgpKey } from './openpgp-key.ts'
 import { badSignature, SigningProblem, unknownKey } from './signing-problem.ts'
 
+/** What a clear-signed file may have, in bytes: the library takes a second for the worst of that length. */
+const LONGEST_CLEAR_TEXT = 128 * 1024
 /** How many signatures one file may hold. */
 const MOST_SIGNATURES = 32
 
@@ -86,6 +88,7 @@ export async function verifyClearText(
   text: string,
   keys: OpenPgpKey[],
 ): Promise<{ text: string; by: string }> {
+  if (Buffer.byteLength(text) > LONGEST_CLEAR_TEXT) throw tooLong()
   const library = await import('openpgp')
   const message = await library.readCleartextMessage({ cleartextMessage: text }).catch(() => {
     throw unreadable()
@@ -153,19 +156,18 @@ async function those<T, U>(all: T[], take: (each: T) => U | Promise<U>): Promise
 
 /** One good signature is enough. */
 async function anyOf(verify: Verify, all: Candidate[]): Promise<string> {
-  const good = await those(all, async (candidate) => {
-    await assertGood(verify, candidate)
-    return candidate.by
+  const { signatures } = await verify([...new Set(all.map(({ key }) => key))])
+  const good = await those(all, async ({ index, by }) => {
+    await assertGood(signatures[index]?.verified, by)
+    return by
   })
   return good.join(', ')
 }
 
-async function assertGood(verify: Verify, { index, key, by }: Candidate): Promise<void> {
-  const { signatures } = await verify([key])
-  const judged = signatures[index]
-  if (!judged) throw badSignature(by)
+async function assertGood(verified: Promise<true> | undefined, by: string): Promise<void> {
+  if (!verified) throw badSignature(by)
   try {
-    await judged.verified
+    await verified
   } catch (error) {
     const why = wordsOf(error)
     if (/digest did not match|verification failed/i.test(why)) throw badSignature(by)
@@ -217,6 +219,12 @@ const BINARY = 0
 const wordsOf = (error: unknown): string => ((error as Error).message.split('\n')[0] ?? '').replace(/\.$/, '')
 
 const hex = (id: KeyID): string => id.toHex().toUpperCase()
+
+const tooLong = () =>
+  new SigningProblem(
+    `The clear-signed file has more than ${LONGEST_CLEAR_TEXT} bytes.`,
+    "Sign it with 'gpg --detach-sign', beside it instead of in it.",
+  )
 
 const unreadable = () =>
   new SigningProblem(

@@ -299,6 +299,11 @@ describe('OpenPGP', { skip: lacks('gpg') }, () => {
     await assert.rejects(verifyClearText(other, [key] as never), problem(/not among the keys/))
   })
 
+  test('a clear-signed file is refused where it is too long', async () => {
+    const text = `-----BEGIN PGP SIGNED MESSAGE-----\n${'\n'.repeat(128 * 1024)}`
+    await assert.rejects(verifyClearText(text, [key] as never), problem(/more than 131072 bytes/))
+  })
+
   test('what is no signature is said to be none', async () => {
     const clear = Buffer.from(await signer.clearSign(alice, 'text\n'))
     const armored = await signer.gpgSign(alice, content, '--armor')
