@@ -1,3 +1,4 @@
+import { availableParallelism, freemem } from 'node:os'
 import { type BootVerdict, checkBoot } from './boot/check-boot.ts'
 import { buildConfigDrive } from './configdrive/build-config-drive.ts'
 import type { CheckSumType, DeployOptions, DeployResult } from './deploy-image.types.ts'
@@ -15,6 +16,7 @@ import { Reporter } from './pipeline/reporter.ts'
 import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
 import { SpoolOnDisk } from './pipeline/spool-on-disk.ts'
 import { Staging } from './pipeline/staging.ts'
+import { ringBytes, threadCount } from './pipeline/thread-count.ts'
 import { BLOCK } from './pipeline/written-map.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
@@ -25,8 +27,7 @@ import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.
 
 /** The first attempt and two more, for a file that changes while it is served. */
 const ATTEMPTS = 3
-/** Enough to keep digest and writers busy. Tables that come behind the data they place need room to look back as well. */
-const RING_BYTES = 12 * 1024 * 1024
+/** What a buffer has at least where tables come behind the data they place, to look back. */
 const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 /** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
 const UNPACKED_ROOM = 1024 * 1024 * 1024
@@ -37,6 +38,7 @@ interface Deployment {
   /** What vouches for the image; null until it has been fetched. */
   trust: Trust | null
   report: Reporter
+  threads: number
   ring: RingShare | null
   startedAt: number
   /** What the disk holds now, whatever happens next. */
@@ -58,6 +60,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     options,
     trust: null,
     report: new Reporter(options),
+    threads: options.threads ?? threadCount(availableParallelism(), freemem()),
     ring: null,
     startedAt: performance.now(),
     state: 'untouched',
@@ -177,7 +180,7 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
     return watched(deployment, source, deployment.staging)
   }
   if (source.ranged) return void (await source.stream(await prepare(null)))
-  const headFirst = new HeadFirst(ringOf(deployment, LOOKBACK_RING_BYTES), prepare)
+  const headFirst = new HeadFirst(ringOf(deployment, true), prepare)
   await source.stream(headFirst)
   await headFirst.end()
 }
@@ -218,7 +221,7 @@ async function openStaging(
   checkSumType: CheckSumType | null,
 ): Promise<Staging> {
   const { report } = deployment
-  const ring = ringOf(deployment, image.placesData ? RING_BYTES : LOOKBACK_RING_BYTES)
+  const ring = ringOf(deployment, !image.placesData)
   const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
   report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
   const restIsZero = await takeAwayOldContent(deployment, disk, image)
@@ -230,6 +233,7 @@ async function openStaging(
     clusterSize: image.clusterSize,
     ring,
     spool,
+    threads: deployment.threads,
     checkSumType,
     restIsZero,
   })
@@ -357,7 +361,8 @@ async function publishBootAreas(
 }
 
 /** Kept over the attempts; an attempt that needs a larger one than the last makes it. */
-function ringOf(deployment: Deployment, bytes: number): RingShare {
+function ringOf(deployment: Deployment, looksBack: boolean): RingShare {
+  const bytes = Math.max(ringBytes(deployment.threads), looksBack ? LOOKBACK_RING_BYTES : 0)
   if (!deployment.ring || deployment.ring.memory.byteLength < bytes)
     deployment.ring = { memory: sharedPages(bytes) }
   return deployment.ring
