@@ -123,6 +123,20 @@ test('write reads qcow2 over HTTP with the header given, and adds a config drive
   for (const { stdout, stderr } of [refused, ran]) assert.doesNotMatch(stdout + stderr, /canary/)
 })
 
+test('write --grow-last-partition lets the partition reach to the end of the disk', { skip }, async () => {
+  const to = at('grown.img')
+  const image = [raw, '--type', 'raw', '--to', to, '--size', '32MiB']
+  const ran = await byoi('write', ...image, '--grow-last-partition')
+  assert.equal(ran.status, 0, ran.stderr)
+  assert.match(tool('sgdisk', '-i', '1', to), /Last sector: 63487 /)
+  assert.match(tool('sgdisk', '-v', to), /No problems found/)
+  assert.match(String(ran.result['notes']), /Partition 1 was grown/)
+
+  const refused = await byoi('write', ...image, '--grow-last-partition', '--data-disk')
+  assert.equal(refused.status, 2)
+  assert.match(refused.stderr, /--data-disk and --grow-last-partition/)
+})
+
 test('write with a wrong checksum fails as SUM and leaves nothing that boots', { skip }, async () => {
   const to = at('sum.img')
   const wrong = '0'.repeat(32)

@@ -32,6 +32,8 @@ const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 /** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
 const UNPACKED_ROOM = 1024 * 1024 * 1024
 
+type PlannedAreas = Pick<BootAreas, 'head' | 'tail' | 'configDrive' | 'wipe'>
+
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
@@ -122,6 +124,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const configDrive = buildDrive(options, staging.disk.facts.sectorSize)
     const areas = await planPublication(deployment, staging, configDrive)
     const boot = await planBoot(deployment, staging)
+    await wipeGrownEnd(staging.disk, areas)
     await writeConfigDrive(deployment, staging.disk, areas, configDrive)
     await askPermit(deployment)
     await publishBootAreas(deployment, staging.disk, areas)
@@ -211,9 +214,11 @@ async function lookAhead(
   configDrive: Uint8Array | null,
 ): Promise<void> {
   const configDriveBytes = configDrive?.length ?? 0
+  const { growLastPartition = false } = options
   const read = (offset: number, length: number) => view.read(offset, length)
   const image: ImageReader = { imageSize: virtualSize ?? diskSize, sectorSize, read }
-  if (virtualSize !== undefined) await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes }))
+  if (virtualSize !== undefined)
+    await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes, growLastPartition }))
   await checkBoot(image, diskSize, options)
 }
 
@@ -287,15 +292,16 @@ async function planPublication(
   deployment: Deployment,
   staging: Staging,
   configDrive: Uint8Array | null,
-): Promise<Pick<BootAreas, 'head' | 'tail' | 'configDrive'>> {
+): Promise<PlannedAreas> {
   deployment.report.progress('move-gpt')
   const { head, tail } = staging.withheld
   if (deployment.options.dataDisk)
-    return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null }
+    return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null, wipe: null }
   const areas = await planBootAreas({
     ...readerOf(staging),
     diskSize: staging.disk.size,
     configDriveBytes: configDrive?.length ?? 0,
+    growLastPartition: deployment.options.growLastPartition ?? false,
   }).catch((error: unknown) => {
     throw error instanceof ImagingError ? error : ioFailure('GPT', 'reading the partition table of', error)
   })
@@ -327,10 +333,22 @@ function readerOf(staging: Staging): ImageReader {
   }
 }
 
+/** Where a partition grew over what an earlier owner left. */
+async function wipeGrownEnd(disk: Disk, { wipe }: PlannedAreas): Promise<void> {
+  if (wipe)
+    await writeVerified(
+      disk,
+      wipe.offset,
+      Buffer.alloc(wipe.length),
+      'WRITE',
+      'zeroing the grown end of a partition on',
+    )
+}
+
 async function writeConfigDrive(
   { report }: Deployment,
   disk: Disk,
-  areas: Pick<BootAreas, 'configDrive'>,
+  areas: PlannedAreas,
   configDrive: Uint8Array | null,
 ): Promise<void> {
   report.progress('config-drive')
@@ -349,7 +367,7 @@ async function askPermit(deployment: Deployment): Promise<void> {
 async function publishBootAreas(
   deployment: Deployment,
   disk: Disk,
-  { head, tail }: Pick<BootAreas, 'head' | 'tail'>,
+  { head, tail }: PlannedAreas,
 ): Promise<void> {
   deployment.state = 'unknown'
   try {

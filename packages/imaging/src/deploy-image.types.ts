@@ -88,6 +88,11 @@ export interface DeployOptions {
   configDrive: ConfigDrive | null
   /** The image need not hold a partition table; nothing is moved or added. */
   dataDisk?: boolean
+  /**
+   * The partition that ends last on the disk is to reach to its end, or to the config drive: in the partition table only.
+   * Without effect on a data disk.
+   */
+  growLastPartition?: boolean
   addressPolicy: AddressPolicy
   /** RAM for image data whose place is not known yet, in bytes. */
   spoolBytes: number

@@ -19,6 +19,7 @@ interface WriteOptions extends TrustOptions {
   type: string
   header: string[]
   configdrive?: string
+  growLastPartition?: boolean
   dataDisk?: boolean
   size?: string
   sectorSize?: '512' | '4096'
@@ -43,6 +44,10 @@ export function addWrite(program: Command, context: Context): void {
       [],
     )
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object; adds a config drive")
+    .option(
+      '--grow-last-partition',
+      'let the last partition reach to the end of the disk, in the partition table',
+    )
     .option('--data-disk', 'the image need not hold a partition table; nothing is moved or added')
     .option(
       '--size <size>',
@@ -96,6 +101,10 @@ async function write(location: string, options: WriteOptions, context: Context):
 
 function deployOptions(location: string, options: WriteOptions): DeployOptions {
   const { size, sectorSize, checksum, configdrive } = options
+  if (options.dataDisk && options.growLastPartition)
+    throw new UsageError(
+      'Give one of --data-disk and --grow-last-partition: no partition of a data disk is changed.',
+    )
   const disk: TargetDisk = {
     path: options.to,
     ...(size === undefined ? {} : { size: parseSize(size) }),
@@ -116,6 +125,7 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
     efiBootloaderPath: null,
     transport: null,
     configDrive: drive,
+    growLastPartition: options.growLastPartition ?? false,
     dataDisk: options.dataDisk ?? false,
     addressPolicy: everyAddress,
     spoolBytes: parseSize(options.spool),

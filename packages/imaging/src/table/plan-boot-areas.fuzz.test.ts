@@ -100,7 +100,10 @@ for (const [name, make, places, fix] of rows) {
       if (fix) fixCrcs(image)
       const diskSize = 6 * MiB
       try {
-        const plan = await planBootAreas(inputFor(image, { diskSize, configDriveBytes: MiB }))
+        const growLastPartition = round % 2 === 1
+        const plan = await planBootAreas(
+          inputFor(image, { diskSize, configDriveBytes: MiB, growLastPartition }),
+        )
         plans++
         assert.deepEqual([plan.head.length, plan.tail.length], [MiB, MiB])
         assert.equal(
@@ -109,6 +112,8 @@ for (const [name, make, places, fix] of rows) {
         )
         for (const { offset, length } of plan.table.partitions)
           assert.ok(offset + length <= diskSize, `round ${round}`)
+        const { offset, length } = plan.wipe ?? { offset: MiB, length: 0 }
+        assert.ok(offset >= MiB && offset + length <= (plan.configDrive?.offset ?? 0), `round ${round}`)
       } catch (error) {
         assert.ok(error instanceof ImagingError, `round ${round}: ${String(error)}`)
       }
