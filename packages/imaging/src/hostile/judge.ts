@@ -123,7 +123,8 @@ export function spread<T extends { row: string }>(rows: readonly T[], most: numb
 export function testRefusals(bench: Bench, type: ImageType, rows: readonly Refusal[]): void {
   for (const row of rows) {
     for (const way of WAYS) {
-      void test(`${row.row} ${row.what}: ${String(row.code)} ${way}`, () => assertRefused(bench, type, row, way))
+      void test(`${row.row} ${row.what}: ${String(row.code)} ${way}`, () =>
+        assertRefused(bench, type, row, way))
     }
   }
 }
