@@ -6,7 +6,8 @@ import { efiProgram, machines, removableName } from './boot/testing/efi-program.
 import { lacks, makeRaw, MiB, options, scratch, serve } from './deploy-image.fixture.ts'
 import { ImagingError } from './error.ts'
 import { extWith } from './filesystem/testing/volumes.ts'
-import { type InspectOptions, inspectImage } from './inspect-image.ts'
+import type { InspectOptions } from './inspect/inspection.types.ts'
+import { inspectImage } from './inspect-image.ts'
 
 const SIZE = 12 * MiB
 
@@ -24,7 +25,7 @@ test('a GPT image in qcow2 tells its partitions and what firmware finds on them'
   await using folder = await scratch()
   const linux = extWith({ 'boot/vmlinuz-6.1.0-56-cloud-amd64': Buffer.from('1') }, ['-t', 'ext4'], 3 * MiB)
   await using server = await serve(await makeBootImage(folder.path, { ...boots, linux }, 'qcow2'))
-  const found = await inspectImage(inspectionOf(server.url, { boot: 'uefi', bus: 'nvme' }))
+  const { found } = await inspectImage(inspectionOf(server.url, { boot: 'uefi', bus: 'nvme' }))
   assert.deepEqual(
     [found.format, found.virtualSize, found.clusterSize, found.compression, found.ranged],
     ['qcow2', SIZE, 65536, 'deflate', true],
@@ -45,14 +46,14 @@ test('a GPT image in qcow2 tells its partitions and what firmware finds on them'
     [found.hasEfiSystemPartition, found.hasBiosBootCode, found.biosBootCode, found.kernels, found.warnings],
     [true, true, 'grub', ['vmlinuz-6.1.0-56-cloud-amd64'], []],
   )
-  const { warnings } = await inspectImage(inspectionOf(server.url, { bus: 'sata' }))
-  assert.match(warnings.join(), /has no driver for SATA controllers/)
+  const onSata = await inspectImage(inspectionOf(server.url, { bus: 'sata' }))
+  assert.match(onSata.found.warnings.join(), /has no driver for SATA controllers/)
 })
 
 test('as a stream, an image tells what its head shows of how it boots', { skip: noTools }, async () => {
   await using folder = await scratch()
   await using server = await serve(await makeBootImage(folder.path, boots), { ranges: false })
-  const found = await inspectImage(inspectionOf(server.url, { boot: 'uefi' }))
+  const { found } = await inspectImage(inspectionOf(server.url, { boot: 'uefi' }))
   assert.deepEqual(
     [found.hasEfiSystemPartition, found.efi, found.biosBootCode, found.kernels],
     [true, null, 'grub', null],
@@ -73,15 +74,15 @@ test('what may not boot is warned of', { skip: noTools }, async () => {
   ]
   for (const [image, boot, warning] of rows) {
     await using folder = await scratch()
-    const { warnings } = await inspectImage(inspectionOf(await makeBootImage(folder.path, image), { boot }))
-    assert.match(warnings.join('\n'), warning)
+    const { found } = await inspectImage(inspectionOf(await makeBootImage(folder.path, image), { boot }))
+    assert.match(found.warnings.join('\n'), warning)
   }
 })
 
 test('without Range the head of the stream is looked at, and that is said', async () => {
   await using folder = await scratch()
   await using server = await serve(await makeRaw(join(folder.path, 'raw'), SIZE), { ranges: false })
-  const found = await inspectImage(inspectionOf(server.url))
+  const { found } = await inspectImage(inspectionOf(server.url))
   assert.deepEqual(
     [found.format, found.virtualSize, found.ranged, found.hasBiosBootCode],
     ['raw', SIZE, false, true],
@@ -92,14 +93,30 @@ test('without Range the head of the stream is looked at, and that is said', asyn
 test('what a deployment would refuse is refused, with nothing touched', async () => {
   await using folder = await scratch()
   const image = await makeRaw(join(folder.path, 'raw'), SIZE)
-  const refusals: [Partial<InspectOptions>, string][] = [
-    [{ diskSize: SIZE - 512 }, 'DISK'],
+  const refusals: [Partial<InspectOptions>, string, 'fits' | 'boots'][] = [
+    [{ diskSize: SIZE - 512 }, 'DISK', 'fits'],
+    [{ boot: 'uefi' }, 'BOOT', 'boots'],
+    [{ boot: 'legacy' }, 'BOOT', 'boots'],
+  ]
+  for (const [more, code, question] of refusals) {
+    const { found, refusal } = await inspectImage(inspectionOf(image, more))
+    assert.deepEqual([refusal?.code, refusal?.disk], [code, 'untouched'])
+    const verdict = found.verdicts[question]
+    assert.deepEqual(
+      [verdict?.answer, verdict?.cause, verdict?.remedy],
+      ['no', refusal?.cause, refusal?.remedy],
+    )
+  }
+})
+
+test('what is no image of its type, or is not there, cannot be looked at', async () => {
+  await using folder = await scratch()
+  const image = await makeRaw(join(folder.path, 'raw'), SIZE)
+  const failures: [Partial<InspectOptions>, string][] = [
     [{ image: { url: image, file: true, httpHeader: [], type: 'qcow2' } }, 'FORMAT'],
-    [{ boot: 'uefi' }, 'BOOT'],
-    [{ boot: 'legacy' }, 'BOOT'],
     [{ image: { url: `${image}.absent`, file: true, httpHeader: [], type: null } }, 'DOWNLOAD'],
   ]
-  for (const [more, code] of refusals) {
+  for (const [more, code] of failures) {
     await assert.rejects(inspectImage(inspectionOf(image, more)), (error) => {
       assert.ok(error instanceof ImagingError)
       assert.deepEqual([error.code, error.disk], [code, 'untouched'])
