@@ -87,7 +87,10 @@ test('the image of the recipe is what the page says it is', { skip }, () => {
     isDisabled: false,
     dataSources: ['ConfigDrive', 'None'],
   })
-  assert.deepEqual(consoles.map((each) => each.consoles), [['tty0', 'ttyS0,115200']])
+  assert.deepEqual(
+    consoles.map((each) => each.consoles),
+    [['tty0', 'ttyS0,115200']],
+  )
   assert.equal(biosBootCode, 'grub')
   assert.deepEqual(
     efi[0]?.loaders.map(({ path }) => path),

@@ -65,7 +65,11 @@ test('over HTTP, what partitions hold is told by few and small reads', { skip: n
   await using server = await serve(await makeBootImage(folder.path, { ...boots, linux }, 'qcow2'))
   const { found } = await inspectImage(inspectionOf(server.url, { diskSize: 2 * SIZE }))
   assert.deepEqual(
-    found.table?.partitions.map(({ typeName, fileSystem }) => [typeName, fileSystem?.type, fileSystem?.label]),
+    found.table?.partitions.map(({ typeName, fileSystem }) => [
+      typeName,
+      fileSystem?.type,
+      fileSystem?.label,
+    ]),
     [
       ['BIOS boot', undefined, undefined],
       ['EFI system', 'fat12', 'VOLUME'],
@@ -106,13 +110,21 @@ test('a large raw image costs as little as a small one', { skip: noTools }, asyn
 
 const noXfs = noTools || lacks('mkfs.xfs', 'genisoimage')
 
-test('what is not looked into is said, and a config drive of the image is found', { skip: noXfs }, async () => {
+test('what is not looked into is said, and a config drive of the image is found', {
+  skip: noXfs,
+}, async () => {
   await using folder = await scratch()
-  const xfs = inScratch(320 * MiB, (path) => runTool('mkfs.xfs', ['-q', '-L', 'slash', path])).subarray(0, 3 * MiB)
+  const xfs = inScratch(320 * MiB, (path) => runTool('mkfs.xfs', ['-q', '-L', 'slash', path])).subarray(
+    0,
+    3 * MiB,
+  )
   const image = await makeBootImage(folder.path, { ...boots, linux: xfs })
   const { found } = await inspectImage(inspectionOf(image))
   const last = found.table?.partitions.at(-1)
-  assert.deepEqual([last?.fileSystem?.type, last?.fileSystem?.label, last?.notLookedInto], ['xfs', 'slash', 'xfs'])
+  assert.deepEqual(
+    [last?.fileSystem?.type, last?.fileSystem?.label, last?.notLookedInto],
+    ['xfs', 'slash', 'xfs'],
+  )
   assert.deepEqual([found.cloudInit, found.configPartition], [null, null])
   const iso = inScratch(0, (path, directory) => {
     writeTree(join(directory, 'files'), { 'openstack/latest/meta_data.json': Buffer.from('{}') })

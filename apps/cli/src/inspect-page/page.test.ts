@@ -28,20 +28,43 @@ const found: Inspection = {
   table: {
     kind: 'gpt',
     partitions: [
-      partition(1, MiB, 65 * MiB, { type: esp, typeName: 'EFI system', name: 'esp', fileSystem: { type: 'fat32', label: 'ESP', uuid: 'ABCD-1234' } }),
-      partition(2, 65 * MiB, 2 * GiB - MiB, { name: 'root', fileSystem: { type: 'xfs', label: '\x1b[2Jroot', uuid: null }, notLookedInto: 'xfs' }),
+      partition(1, MiB, 65 * MiB, {
+        type: esp,
+        typeName: 'EFI system',
+        name: 'esp',
+        fileSystem: { type: 'fat32', label: 'ESP', uuid: 'ABCD-1234' },
+      }),
+      partition(2, 65 * MiB, 2 * GiB - MiB, {
+        name: 'root',
+        fileSystem: { type: 'xfs', label: '\x1b[2Jroot', uuid: null },
+        notLookedInto: 'xfs',
+      }),
     ],
   },
   fileSystem: null,
   hasEfiSystemPartition: true,
-  efi: [{ number: 1, guid: null, mbrSignature: null, startLba: 2048, sectors: 131072, loaders: [{ path: '\\EFI\\BOOT\\BOOTX64.EFI', cpu: 'x64' }] }],
+  efi: [
+    {
+      number: 1,
+      guid: null,
+      mbrSignature: null,
+      startLba: 2048,
+      sectors: 131072,
+      loaders: [{ path: '\\EFI\\BOOT\\BOOTX64.EFI', cpu: 'x64' }],
+    },
+  ],
   hasBiosBootCode: false,
   biosBootCode: null,
   kernels: [],
   consoles: [],
   cloudInit: null,
   configPartition: null,
-  target: { size: 4 * GiB, sectorSize: 512, free: 2 * GiB, configDrive: { offset: 4 * GiB - 2 * MiB, length: MiB } },
+  target: {
+    size: 4 * GiB,
+    sectorSize: 512,
+    free: 2 * GiB,
+    configDrive: { offset: 4 * GiB - 2 * MiB, length: MiB },
+  },
   verdicts: {
     fits: { answer: 'yes', cause: 'The image fits this disk.', remedy: null },
     boots: { answer: 'no', cause: 'It does not boot.', remedy: 'Use another.' },

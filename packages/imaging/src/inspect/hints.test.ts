@@ -30,7 +30,11 @@ const roots: [what: string, files: Record<string, string>, expected: object | nu
     },
     { ...found, dataSources: ['Ec2'] },
   ],
-  ['cloud-init that is kept from starting', { ...installed, 'etc/cloud/cloud-init.disabled': '' }, { ...found, isDisabled: true }],
+  [
+    'cloud-init that is kept from starting',
+    { ...installed, 'etc/cloud/cloud-init.disabled': '' },
+    { ...found, isDisabled: true },
+  ],
   ['what is no root', { 'grub/grub.cfg': '' }, null],
 ]
 
@@ -42,7 +46,10 @@ for (const [what, files, expected] of roots) {
 
 const lists: [yaml: string, names: string[] | null][] = [
   ['datasource_list: [ConfigDrive, None]', ['ConfigDrive', 'None']],
-  ['# to update: dpkg-reconfigure\ndatasource_list: [ "NoCloud",\n  ConfigDrive, # a word\n  None ]\n', ['NoCloud', 'ConfigDrive', 'None']],
+  [
+    '# to update: dpkg-reconfigure\ndatasource_list: [ "NoCloud",\n  ConfigDrive, # a word\n  None ]\n',
+    ['NoCloud', 'ConfigDrive', 'None'],
+  ],
   ["a: 1\ndatasource_list:\n- 'Ec2'\n  - None\nb: 2", ['Ec2', 'None']],
   ['datasource_list: []', []],
   ['#datasource_list: [Ec2]', null],
@@ -53,7 +60,8 @@ for (const [yaml, names] of lists) {
   test(`the data sources of ${JSON.stringify(yaml)}`, () => assert.deepEqual(dataSourceList(yaml), names))
 }
 
-const grub = "menuentry 'Debian' {\n\tlinux\t/vmlinuz root=LABEL=root ro console=tty0 console=ttyS0,115200\n}\n"
+const grub =
+  "menuentry 'Debian' {\n\tlinux\t/vmlinuz root=LABEL=root ro console=tty0 console=ttyS0,115200\n}\n"
 const lines: [text: string, consoles: string[] | null][] = [
   [grub, ['tty0', 'ttyS0,115200']],
   ['options root=UUID=1 ro console=ttyS1,115200n8\r\n', ['ttyS1,115200n8']],
@@ -84,7 +92,13 @@ test('a file is read as far as is asked, over blocks', { skip }, async () => {
     assert.equal((await tree.read('a/file', 1e6))?.toString(), text)
     assert.equal((await tree.read('/a/file', 5000))?.toString(), text.slice(0, 5000))
     assert.equal((await tree.read('a/empty', 10))?.length, 0)
-    assert.deepEqual([await tree.read('a', 10), await tree.read('a/b', 10), await tree.list('a/file')], [null, null, null])
-    assert.deepEqual((await tree.list('a'))?.filter((name) => !name.startsWith('.')).sort(), ['empty', 'file'])
+    assert.deepEqual(
+      [await tree.read('a', 10), await tree.read('a/b', 10), await tree.list('a/file')],
+      [null, null, null],
+    )
+    assert.deepEqual((await tree.list('a'))?.filter((name) => !name.startsWith('.')).sort(), [
+      'empty',
+      'file',
+    ])
   }
 })
