@@ -37,15 +37,17 @@ export function inspectionPage(found: Inspection, question: Question, style: Ter
 function columns(rows: string[][]): string[] {
   const safe = rows.map((row) => row.map((cell) => safeText(cell)))
   const widths = (safe[0] ?? []).map((_, column) =>
-    Math.max(...safe.map((row) => [...(row[column] ?? '')].length)),
+    Math.max(...safe.map((row) => widthOf(row[column] ?? ''))),
   )
   return safe.map((row) =>
     (
-      INDENT +
-      row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - [...cell].length)).join('  ')
+      INDENT + row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - widthOf(cell))).join('  ')
     ).trimEnd(),
   )
 }
+
+/** Characters, most of which take one cell. */
+const widthOf = (text: string): number => Array.from(text).length
 
 const exactly = (bytes: number): string => `${bytesText(bytes)} (${bytes} bytes)`
 
@@ -172,7 +174,7 @@ function verdictText(verdict: Verdict | null, style: TerminalStyle): string {
 }
 
 function roomLines(target: Inspection['target']): string[] {
-  if (target?.free == null) return []
+  if (!target || target.free === null) return []
   const drive = target.configDrive
   const place = drive ? `a config drive goes to byte ${drive.offset}` : 'there is no place for a config drive'
   return [`${INDENT}${bytesText(target.free)} stay free behind the last partition; ${place}`]
