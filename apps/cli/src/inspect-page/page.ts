@@ -63,7 +63,7 @@ function imageRows(found: Inspection): string[][] {
     ['virtual size', virtualSize === null ? 'not known' : exactly(virtualSize)],
     ['served size', bytesServed === null ? 'not known' : exactly(bytesServed)],
     ...(bytesAllocated === null ? [] : [['with data', exactly(bytesAllocated)]]),
-    ['looked at by', `${reads} ${found.ranged ? 'ranged reads' : 'stream'}, ${bytesText(bytes)}`],
+    ['looked at by', `${reads} ${found.ranged ? 'ranged reads' : 'reads of its begin'}, ${bytesText(bytes)}`],
   ]
 }
 
