@@ -22,6 +22,7 @@ import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
+import { establishTrust, type Trust } from './trust/trust.ts'
 import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
@@ -34,6 +35,8 @@ const UNPACKED_ROOM = 1024 * 1024 * 1024
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
+  /** What vouches for the image; null until it has been fetched. */
+  trust: Trust | null
   report: Reporter
   threads: number
   ring: RingShare | null
@@ -55,6 +58,7 @@ interface Deployment {
 export async function deployImage(options: DeployOptions): Promise<DeployResult> {
   const deployment: Deployment = {
     options,
+    trust: null,
     report: new Reporter(options),
     threads: options.threads ?? threadCount(availableParallelism(), freemem()),
     ring: null,
@@ -67,6 +71,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
   const stop = () => deployment.staging?.stop(cancelled())
   options.signal?.addEventListener('abort', stop)
   try {
+    await fetchTrust(deployment)
     return await withRestarts(deployment)
   } catch (error) {
     throw withDiskState(error, deployment)
@@ -74,6 +79,14 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     options.signal?.removeEventListener('abort', stop)
     await deployment.disk?.close()
   }
+}
+
+/** Checksum files and signatures come before the disk is touched: from here on the checksum of the image is known. */
+async function fetchTrust(deployment: Deployment): Promise<void> {
+  const { options } = deployment
+  const trust = await establishTrust(options.image, sourceOf(deployment))
+  deployment.trust = trust
+  deployment.options = { ...options, image: { ...options.image, checkSum: trust.checkSum } }
 }
 
 async function withRestarts(deployment: Deployment): Promise<DeployResult> {
@@ -101,6 +114,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const checkSum = packed?.digest() ?? (ownDigest as string)
     for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
+    await assertSigned(deployment)
     noteWeakDigest(deployment)
     await staging.zeroRest()
     await staging.flush()
@@ -131,7 +145,8 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
 /** Opens what is served, and what is packed in it. */
 async function openImageSource(deployment: Deployment): Promise<MaybePacked> {
   const { options } = deployment
-  const source = await openSource(sourceOf(deployment))
+  const opened = await openSource(sourceOf(deployment))
+  const source = deployment.trust?.watch(opened) ?? opened
   try {
     return await unpacking(source, {
       checkSumType: checkSumTypeOf(options),
@@ -166,8 +181,12 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
   }
   if (source.ranged) return void (await source.stream(await prepare(null)))
   const headFirst = new HeadFirst(ringOf(deployment, true), prepare)
-  await source.stream(headFirst)
-  await headFirst.end()
+  try {
+    await source.stream(headFirst)
+    await headFirst.end()
+  } finally {
+    await headFirst.settle()
+  }
 }
 
 /** Refuses what would fail later, with the disk untouched. */
@@ -242,6 +261,11 @@ async function takeAwayOldContent(deployment: Deployment, disk: Disk, image: Ope
 
 function checkSumTypeOf({ image }: DeployOptions): CheckSumType {
   return image.checkSum?.type ?? 'sha256'
+}
+
+async function assertSigned({ trust, notes }: Deployment): Promise<void> {
+  await trust?.assertSigned()
+  for (const note of trust?.notes ?? []) notes.add(note)
 }
 
 /** MD5 and SHA-1 are in OVHcloud's contract, and tell accidents from the image that was meant, but not attacks. */
@@ -350,14 +374,14 @@ function ringOf(deployment: Deployment, looksBack: boolean): RingShare {
 
 function sourceOf({ options, report }: Deployment): OpenSourceRequest {
   const { image, addressPolicy: policy, signal } = options
-  const { url, file, httpHeader, checkSum } = image
+  const { url, file, httpHeader, checkSum, signature } = image
   return {
     url,
     ...(file ? { file } : {}),
     httpHeader,
     policy,
     ...(signal ? { signal } : {}),
-    hasCheckSum: checkSum !== null,
+    hasCheckSum: checkSum !== null || Boolean(signature),
     onLog: (line) => report.log(line),
   }
 }
