@@ -86,6 +86,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     if (total !== this.#position || total !== (this.#options.fileSize ?? total)) {
       throw changed('it has another length than it said')
     }
+    if (this.#header.refcountTable.offset >= total) throw cutOff('its refcount table lies behind its end')
     if (!this.#context) throw cutOff('its L1 table lies behind its end')
     if (!this.#complete) throw cutOff('an L2 table lies behind its end')
     this.#mapped.check(total)

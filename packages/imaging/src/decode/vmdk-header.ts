@@ -4,6 +4,8 @@ import { refuse } from './refuse.ts'
 export const SECTOR = 512
 /** Grains of one grain table; the specification knows no other number. */
 export const GRAINS_PER_TABLE = 512
+/** Entries of a grain directory: 32 TiB in grains of 64 KiB, and 4 MiB of memory. */
+export const MAX_TABLES = 2 ** 20
 /** Grain directory of an extent whose header was written before it: the footer has it. */
 const AT_END = 0xffff_ffff_ffff_ffffn
 const LARGEST_GRAIN_SECTORS = 4096
@@ -61,6 +63,9 @@ export function readVmdkHeader(bytes: Uint8Array): VmdkHeader {
   if (capacity === 0n || capacity > MAX_CAPACITY) {
     throw refuse(`The VMDK's capacity of ${capacity} sectors is impossible.`, CONVERT)
   }
+  const tables = Math.ceil(Number(capacity) / (grainSectors * GRAINS_PER_TABLE))
+  if (tables > MAX_TABLES)
+    throw refuse(`The VMDK has ${tables} grain tables, more than ${MAX_TABLES}.`, CONVERT)
   const descriptor = { start: number(view, 28), count: number(view, 36) }
   if (descriptor.start < 1 || descriptor.count < 1 || descriptor.count > MAX_DESCRIPTOR_SECTORS) {
     throw refuse('The VMDK has no embedded descriptor, or one of an impossible size.', CONVERT)
@@ -75,7 +80,7 @@ export function readVmdkHeader(bytes: Uint8Array): VmdkHeader {
     grainSize: grainSectors * SECTOR,
     descriptor,
     directory,
-    tables: Math.ceil(Number(capacity) / (grainSectors * GRAINS_PER_TABLE)),
+    tables,
     overhead,
     zeroedGrains: (flags & FLAG.zeroedGrains) !== 0,
   }

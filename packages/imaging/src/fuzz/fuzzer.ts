@@ -43,7 +43,7 @@ async function outcomeOf(fuzzer: Fuzzer, input: Buffer): Promise<Outcome> {
     if (!(error instanceof ImagingError)) return { kind: 'fault', fault: told(error) }
     const flaw = flawOf(error)
     if (flaw !== null) return { kind: 'fault', fault: `${flaw}: ${error.stack}` }
-    return { kind: 'refused', by: `${error.code}: ${error.cause.replace(/\d+/g, '#')}` }
+    return { kind: 'refused', by: `${error.code}: ${error.cause.replace(/0x[0-9a-f]+|\d+/g, '#')}` }
   }
 }
 

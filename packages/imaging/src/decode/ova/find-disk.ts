@@ -7,6 +7,8 @@ import { readExtended, readTarHeader, TAR_BLOCK } from './tar-header.ts'
 
 const MAX_OVF_BYTES = 1024 * 1024
 const MAX_MANIFEST_BYTES = 64 * 1024
+/** Their names are kept, since none may come twice. */
+const MAX_MEMBERS = 1000
 const REMEDY = 'Pack the OVA anew: first the .ovf, then the .mf, then the disk that they name.'
 
 /** A part of a format's story that gives a result. */
@@ -82,6 +84,7 @@ export function* nextMember(at: number, names: Set<string>): Telling<Member | nu
     const { name, size } = { ...header, ...extended }
     if (names.has(name)) throw refuse('The OVA holds two members of one name.', REMEDY)
     names.add(name)
+    if (names.size > MAX_MEMBERS) throw refuse(`The OVA holds more than ${MAX_MEMBERS} members.`, REMEDY)
     const next = start + inBlocks(size)
     if (!Number.isSafeInteger(next)) throw refuse('The OVA has a member of an impossible size.', REMEDY)
     return { name, start, size, next }

@@ -42,14 +42,15 @@ export function readTarHeader(block: Uint8Array): TarMember | null {
  * long name (type L) is the name with a NUL. Throws ImagingError FORMAT.
  */
 export function readExtended(content: Uint8Array): { name?: string; size?: number } {
-  const text = Buffer.from(content).toString('utf8')
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
+  const text = bytes.toString('utf8')
   if (!/^[0-9]+ /.test(text)) return { name: checkName(text.replace(/\0.*$/s, '')) }
   const found: { name?: string; size?: number } = {}
   for (let at = 0; at < content.length; ) {
-    const length = Number(/^([0-9]{1,6}) /.exec(Buffer.from(content).toString('latin1', at, at + 8))?.[1])
+    const length = Number(/^([0-9]{1,6}) /.exec(bytes.toString('latin1', at, at + 8))?.[1])
     if (!(length > 3) || at + length > content.length)
       throw refuse('The OVA has a damaged pax header.', REMEDY)
-    const record = Buffer.from(content)
+    const record = bytes
       .toString('utf8', at, at + length)
       .replace(/^[0-9]+ /, '')
       .replace(/\n$/, '')
