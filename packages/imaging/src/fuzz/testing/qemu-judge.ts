@@ -7,7 +7,7 @@ const run = promisify(execFile)
 
 /** What QEMU makes of an image. */
 export interface Judgement {
-  /** Exit status of "qemu-img check": 0 sound, 1 cannot be opened, 2 corrupt, 3 clusters are leaked. */
+  /** Exit status of "qemu-img check": 0 sound, 1 could not be checked, 2 corrupt, 3 clusters are leaked. */
   status: number
   /** What it said, a line each. */
   said: string[]
@@ -28,8 +28,8 @@ export async function judgeByQemu(folder: string, images: Buffer[], sizes: numbe
     const judgements = await Promise.all(
       names.map((name) => readCheck(join(folder, name.replace('.qcow2', '.check')))),
     )
-    const opened = [...names.keys()].filter((index) => judgements[index]?.status !== 1)
-    await readDisks(folder, names, sizes, opened, judgements)
+    const groups = Map.groupBy(names.keys(), (index) => (judgements[index]?.status === 1 ? index : -1))
+    for (const which of groups.values()) await readDisks(folder, names, sizes, which, judgements)
     return judgements
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -42,7 +42,7 @@ async function readCheck(path: string): Promise<Judgement> {
   return { status, said: lines, content: null }
 }
 
-/** All at once; where that fails, one after the other. */
+/** All at once; where that fails, the halves of them. */
 async function readDisks(
   folder: string,
   names: string[],
