@@ -18,7 +18,9 @@ const RAM_BYTES = 128 * 1024 * 1024
 const MOST_CONTENT = 64 * 1024 * 1024
 /** Bytes of a piece of output, and how many pieces the input may come in: each takes a thread of Node's pool, or much memory. */
 const PIECE = 4096
-const PIECES = 4
+const PIECES = 2
+/** The part of the accepted files that is read twice. */
+const TWICE = 0.2
 
 async function unpacked(unpack: Unpack, file: Buffer, random: Random): Promise<Buffer> {
   const pieces = (async function* () {
@@ -44,6 +46,7 @@ const packedFuzzer = (
   async check(file) {
     const random = chanceOf(file)
     const content = await unpacked(unpack, file, random)
+    if (other === null && !random.chance(TWICE)) return
     const again = other === null ? await unpacked(unpack, file, random) : other(file)
     assert.ok(content.subarray(0, again.length).equals(again), 'another content than it has')
   },

@@ -52,7 +52,7 @@ export function makeComparable(seed: number): Buffer {
 /** Null where byoi refuses the image. */
 export async function accept(seed: number, image: Buffer): Promise<Accepted | null> {
   try {
-    const content = (await readQcow2(image)).content()
+    const content = await readQcow2(image)
     return content && { seed, image, content }
   } catch (error) {
     if (error instanceof ImagingError) return null
