@@ -166,6 +166,14 @@ const BEFORE_DATA: Row[] = [
     (v): Row => [`an L2 entry to ${v}`, l2(BigInt(AT[v])), 'FORMAT', /a table/],
   ),
   ['an L2 entry in use without an offset', l2(COPIED), 'FORMAT', /no offset/],
+  ['a cluster of zeros behind the end', l2((1n << 40n) | 1n), 'FORMAT', /behind its end/],
+  ['a cluster of zeros off its cluster', l2(BigInt(AT.data) + 513n), 'FORMAT', /L2 entry 0/],
+  [
+    'a refcount table that goes on behind the end',
+    u32(56, 8),
+    'FORMAT',
+    /refcount table|behind its end|overlap/,
+  ],
   ...[1n, 8n, 56n, 61n].map(
     (v): Row => [`bit ${v} in an L2 entry`, l2(BigInt(AT.data) | (1n << v)), 'FORMAT', /reserved/],
   ),

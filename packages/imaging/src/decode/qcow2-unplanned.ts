@@ -4,7 +4,14 @@ import type { DecodedWork, StreamDecoder } from './extent.ts'
 import { LookBehind } from './look-behind.ts'
 import { checkRefcountTable, type Qcow2Header, readQcow2Header } from './qcow2-header.ts'
 import { Mapped } from './qcow2-map.ts'
-import { type L2Context, type Mapping, readL1, readRefcountTable, readTable, reservedBehindEnd } from './qcow2-tables.ts'
+import {
+  type L2Context,
+  type Mapping,
+  readL1,
+  readRefcountTable,
+  readTable,
+  reservedBehindEnd,
+} from './qcow2-tables.ts'
 import { changed, cutOff } from './refuse.ts'
 import { type Run, RunsBuilder } from './runs.ts'
 import { Spool, STREAMABLE } from './spool.ts'

@@ -115,6 +115,21 @@ const hostile: { what: string; change: Partial<VmdkParts>; says: RegExp }[] = [
   { what: 'an unknown flag', change: { header: u32(8, 0x130001) }, says: /flags 0x100000/ },
   { what: 'capacity 0', change: { header: u64(12, 0n) }, says: /capacity of 0/ },
   { what: 'the largest capacity', change: { header: u64(12, 2n ** 64n - 1n) }, says: /impossible/ },
+  {
+    what: 'more grain tables than memory is meant for',
+    change: { header: u64(12, 2n ** 37n) },
+    says: /2097152 grain/,
+  },
+  {
+    what: 'its grain directory in its descriptor',
+    change: { header: u64(56, 1n) },
+    says: /directory stands at sector 1/,
+  },
+  {
+    what: 'its grain directory in its header',
+    change: { header: u64(56, 0n) },
+    says: /directory stands at sector 0/,
+  },
   { what: 'grains of no sector', change: { header: u64(20, 0n) }, says: /power of two/ },
   { what: 'grains of 2^64 - 1 sectors', change: { header: u64(20, 2n ** 64n - 1n) }, says: /power of two/ },
   { what: 'grains of 100 sectors', change: { header: u64(20, 100n) }, says: /power of two/ },

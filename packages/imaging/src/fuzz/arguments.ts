@@ -11,7 +11,11 @@ export interface Settings {
 const LARGEST_SEED = 2 ** 32 - 1
 
 /** Null: help was asked for. Throws Error with one sentence. */
-export function readSettings(args: string[], known: readonly string[], usual: readonly string[]): Settings | null {
+export function readSettings(
+  args: string[],
+  known: readonly string[],
+  usual: readonly string[],
+): Settings | null {
   const { values } = parseArgs({
     args,
     options: {
@@ -24,11 +28,13 @@ export function readSettings(args: string[], known: readonly string[], usual: re
   if (values.help === true) return null
   const number = (name: 'runs' | 'seed'): number => {
     const value = /^\d{1,10}$/.test(values[name]) ? Number(values[name]) : Number.NaN
-    if (!(value >= 1 && value <= LARGEST_SEED)) throw new Error(`--${name} must be a number from 1 to ${LARGEST_SEED}`)
+    if (!(value >= 1 && value <= LARGEST_SEED))
+      throw new Error(`--${name} must be a number from 1 to ${LARGEST_SEED}`)
     return value
   }
   const parsers = values.only ?? [...usual]
   const unknown = parsers.find((each) => !known.includes(each))
-  if (unknown !== undefined) throw new Error(`--only ${unknown}: no such parser; there are ${known.join(', ')}`)
+  if (unknown !== undefined)
+    throw new Error(`--only ${unknown}: no such parser; there are ${known.join(', ')}`)
   return { runs: number('runs'), seed: number('seed'), parsers }
 }

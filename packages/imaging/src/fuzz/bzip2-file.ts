@@ -112,7 +112,12 @@ function bend(block: Block, random: Random): void {
     () => put(block.lengths, 21),
     () => put(block.symbols, block.used.length + 1),
     () => void block.symbols.push(random.below(block.used.length + 2)),
-    () => void block.symbols.splice(random.below(block.symbols.length), 0, ...Array.from({ length: random.between(1, 24) }, () => 1)),
+    () =>
+      void block.symbols.splice(
+        random.below(block.symbols.length),
+        0,
+        ...Array.from({ length: random.between(1, 24) }, () => 1),
+      ),
     () => void block.used.pop(),
     () => void (block.crc = random.below(2 ** 32)),
   ])()
@@ -166,9 +171,13 @@ function codesOf(lengths: number[]): number[] {
   return codes
 }
 
-const contents = ['x', 'banana bandana '.repeat(9), 'aaaa', `${'z'.repeat(700)}end`, 'The quick brown fox jumps.'].map(
-  (text) => Buffer.from(text),
-)
+const contents = [
+  'x',
+  'banana bandana '.repeat(9),
+  'aaaa',
+  `${'z'.repeat(700)}end`,
+  'The quick brown fox jumps.',
+].map((text) => Buffer.from(text))
 const blocks = contents.map((content) => makeBlock(content))
 
 /** One or two streams of up to three blocks each. */

@@ -25,11 +25,17 @@ export function collectExtents(decoder: Decoder, file: Buffer, random: Random): 
   const take = ({ extents, held }: DecodedWork, from: number, to: number) => {
     for (const extent of extents) {
       const end = extent.source + extent.length
-      assert.ok(extent.source >= from && end <= to, `an extent from ${extent.source} to ${end} of ${from} to ${to}`)
+      assert.ok(
+        extent.source >= from && end <= to,
+        `an extent from ${extent.source} to ${end} of ${from} to ${to}`,
+      )
       found.push({ extent: { ...extent }, bytes: file.subarray(extent.source, end) })
     }
     for (const { extent, bytes } of held) {
-      assert.ok(file.subarray(extent.source, extent.source + extent.length).equals(bytes), 'other bytes were held')
+      assert.ok(
+        file.subarray(extent.source, extent.source + extent.length).equals(bytes),
+        'other bytes were held',
+      )
       found.push({ extent, bytes: Buffer.from(bytes) })
     }
   }
@@ -59,7 +65,8 @@ function inOrder(
     assert.ok(size > 0 && size % 512 === 0 && disk % 512 === 0, 'an extent is whole sectors')
     assert.equal(codec === 'copy' ? length : size, size)
     const last = collected.extents.at(-1)
-    const goesOn = last !== undefined && last.disk + last.size === disk && last.source + last.length === source
+    const goesOn =
+      last !== undefined && last.disk + last.size === disk && last.source + last.length === source
     if (goesOn && last.codec === 'copy' && codec === 'copy') {
       last.length += length
       last.size += size

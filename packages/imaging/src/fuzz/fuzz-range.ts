@@ -79,6 +79,7 @@ async function findGreedy(
     memory.reset()
     await judge(fuzzer, input)
     const { growth } = memory
-    if (growth > MOST_GROWTH) tally.failures.push({ seed, fault: `takes ${Math.round(growth / 2 ** 20)} MiB` })
+    if (growth > MOST_GROWTH)
+      tally.failures.push({ seed, fault: `takes ${Math.round(growth / 2 ** 20)} MiB` })
   }
 }

@@ -16,7 +16,10 @@ export interface Fuzzer {
 }
 
 /** `refused`: by which sentence, its numbers taken out. `fault`: the parser is wrong, and how. */
-export type Outcome = { kind: 'accepted' } | { kind: 'refused'; by: string } | { kind: 'fault'; fault: string }
+export type Outcome =
+  | { kind: 'accepted' }
+  | { kind: 'refused'; by: string }
+  | { kind: 'fault'; fault: string }
 
 /** Longest wall-clock time for one input, in ms: far more than any needs, and not more than the CPU time that is promised. */
 export const MOST_MS = 2000
@@ -47,7 +50,8 @@ async function outcomeOf(fuzzer: Fuzzer, input: Buffer): Promise<Outcome> {
   }
 }
 
-const told = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
+const told = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error)
 
 /** A sentence of letters, digits and punctuation: an image cannot put line breaks or terminal commands into it. */
 const SENTENCE = /^[\p{L}\p{N}\p{P}\p{S} ]{1,600}\.$/u

@@ -38,7 +38,8 @@ export function makeGptImage(random: Random): SparseImage {
   const imageSize = sectors * sectorSize - (random.chance(0.05) ? 512 : 0)
   const { primary, backup, starts } = copies(sectors, sectorSize, random)
   const changed = [primary, backup]
-  for (let edits = random.pick([0, 1, 1, 1, 2, 3, 4]); edits > 0; edits--) bend(random.pick(changed), sectorSize, random)
+  for (let edits = random.pick([0, 1, 1, 1, 2, 3, 4]); edits > 0; edits--)
+    bend(random.pick(changed), sectorSize, random)
   if (random.chance(0.2)) backup.array = Buffer.from(primary.array)
   for (const copy of changed) if (random.chance(0.75)) mend(copy)
   const parts = changed.flatMap(({ header, array, lba, entriesLba }) => [
@@ -48,7 +49,10 @@ export function makeGptImage(random: Random): SparseImage {
   const [mbr] = random.chance(0.95) ? [sectorZero(sectors, random)] : [Buffer.alloc(512)]
   return {
     imageSize,
-    diskSize: Math.max(Math.ceil(imageSize / sectorSize) * sectorSize + more(random), random.chance(0.98) ? 4 * MiB : 0),
+    diskSize: Math.max(
+      Math.ceil(imageSize / sectorSize) * sectorSize + more(random),
+      random.chance(0.98) ? 4 * MiB : 0,
+    ),
     sectorSize,
     configDriveBytes: random.pick([0, 0, 65_536, MiB]),
     parts: [
@@ -59,7 +63,8 @@ export function makeGptImage(random: Random): SparseImage {
   }
 }
 
-const more = (random: Random): number => random.pick([0, 4096, MiB, 8 * MiB, 2 ** 41, random.pick([512, -4096])])
+const more = (random: Random): number =>
+  random.pick([0, 4096, MiB, 8 * MiB, 2 ** 41, random.pick([512, -4096])])
 
 /** Both copies of a table whose partitions do not overlap. */
 function copies(sectors: number, sectorSize: 512 | 4096, random: Random) {
@@ -69,7 +74,9 @@ function copies(sectors: number, sectorSize: 512 | 4096, random: Random) {
   const lastLba = sectors - 1
   const first = 2 + arraySectors
   const last = lastLba - arraySectors - 1
-  const edges = Array.from({ length: 2 * random.between(1, 4) }, () => random.between(first, Math.max(first, last)))
+  const edges = Array.from({ length: 2 * random.between(1, 4) }, () =>
+    random.between(first, Math.max(first, last)),
+  )
   edges.sort((a, b) => a - b)
   const array = Buffer.alloc(entryCount * entrySize)
   const starts: number[] = []
@@ -140,7 +147,13 @@ function mend({ header, array }: Copy): void {
 function sectorZero(sectors: number, random: Random): Buffer {
   const bytes = Buffer.from(protectiveMbr(Buffer.alloc(512), sectors, sectors).mbr)
   if (random.chance(0.1)) {
-    putMbrEntry(bytes, { number: random.between(2, 4), bootFlag: 0x80, type: 0x83, startLba: 2048, sectors: 2048 })
+    putMbrEntry(bytes, {
+      number: random.between(2, 4),
+      bootFlag: 0x80,
+      type: 0x83,
+      startLba: 2048,
+      sectors: 2048,
+    })
   }
   if (random.chance(0.2)) bytes[446 + random.below(66)] = random.pick([0, 1, 0x80, 0xee, 0xff])
   return bytes

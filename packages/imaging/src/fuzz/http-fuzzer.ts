@@ -1,13 +1,42 @@
 import assert from 'node:assert/strict'
 import { ChunkedDecoder } from '../source/chunked.ts'
-import { bodyFraming, contentRange, findHeadEnd, MAX_HEAD, parseHead, refuseContentEncoding } from '../source/http-head.ts'
+import {
+  bodyFraming,
+  contentRange,
+  findHeadEnd,
+  MAX_HEAD,
+  parseHead,
+  refuseContentEncoding,
+} from '../source/http-head.ts'
 import type { Fuzzer } from './fuzzer.ts'
 import { damage, mutated } from './mutate.ts'
 import { chanceOf, cut } from './pieces.ts'
 import type { Random } from './random.ts'
 
-const STATUS = ['200 OK', '206 Partial Content', '301 Moved', '404', '204 ', '416 Range Not Satisfiable', '503 \xe9']
-const NUMBERS = ['0', '1', '65536', '-1', '+5', '5, 5', '5, 6', '05', '1e3', '0x10', ' 7', '9007199254740993', '']
+const STATUS = [
+  '200 OK',
+  '206 Partial Content',
+  '301 Moved',
+  '404',
+  '204 ',
+  '416 Range Not Satisfiable',
+  '503 \xe9',
+]
+const NUMBERS = [
+  '0',
+  '1',
+  '65536',
+  '-1',
+  '+5',
+  '5, 5',
+  '5, 6',
+  '05',
+  '1e3',
+  '0x10',
+  ' 7',
+  '9007199254740993',
+  '',
+]
 
 /** An answer with a body that its head describes. */
 function answer(random: Random): { lines: string[]; body: string } {
@@ -64,10 +93,18 @@ export const httpFuzzer: Fuzzer = {
     for (let odd = random.pick([0, 0, 1, 2]); odd > 0; odd--) {
       lines.splice(random.between(1, lines.length), 0, oddField(random))
     }
-    if (random.chance(0.01)) lines.push(...Array.from({ length: 199 + random.below(6) }, (_, at) => `F${at}: v`))
+    if (random.chance(0.01))
+      lines.push(...Array.from({ length: 199 + random.below(6) }, (_, at) => `F${at}: v`))
     const end = random.chance(0.02) ? '\n' : '\r\n'
     const file = Buffer.from(`${lines.join(end)}${end}${end}${body}`, 'latin1')
-    const sizeLine = random.pick(['\r\n-1\r\n', '\r\nfffffffffffffff\r\n', '\r\n\r\n', '\n', '\r\n0\r\n', `\r\n${'0'.repeat(1100)}1\r\n`])
+    const sizeLine = random.pick([
+      '\r\n-1\r\n',
+      '\r\nfffffffffffffff\r\n',
+      '\r\n\r\n',
+      '\n',
+      '\r\n0\r\n',
+      `\r\n${'0'.repeat(1100)}1\r\n`,
+    ])
     return mutated(file, random, [
       (bytes) => damage(bytes, random),
       (bytes) => {

@@ -28,6 +28,10 @@ async function run({ parser, first, count, isCareful }: Job): Promise<void> {
     told = performance.now()
     process.send?.({ kind: 'at', seed } satisfies LaneMessage)
   }
-  const tally = await fuzzRange(fuzzer, first, count, { onBatch, batch: isCareful ? 1 : BATCH, hasProcess: true })
+  const tally = await fuzzRange(fuzzer, first, count, {
+    onBatch,
+    batch: isCareful ? 1 : BATCH,
+    hasProcess: true,
+  })
   process.send?.({ kind: 'done', tally } satisfies LaneMessage)
 }

@@ -46,7 +46,12 @@ function tell(parser: string, { failures }: Tally): void {
 }
 
 async function fuzz({ parsers, seed, runs }: Settings): Promise<boolean> {
-  const sums = new Map(parsers.map((parser): [string, Sum] => [parser, { runs: 0, accepted: 0, kinds: new Set(), failed: 0, ms: 0 }]))
+  const sums = new Map(
+    parsers.map((parser): [string, Sum] => [
+      parser,
+      { runs: 0, accepted: 0, kinds: new Set(), failed: 0, ms: 0 },
+    ]),
+  )
   const began = performance.now()
   let toldAt = began
   const onTally = (parser: string, tally: Tally, ms: number): void => {
@@ -66,7 +71,9 @@ async function fuzz({ parsers, seed, runs }: Settings): Promise<boolean> {
   await runLanes({ parsers, first: seed, runs, lanes: Math.min(availableParallelism(), 16), onTally })
   const all = [...sums.values()]
   const failed = all.filter((sum) => sum.failed > 0 || sum.runs < runs).length
-  say(`${all.reduce((total, sum) => total + sum.runs, 0)} runs in ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  say(
+    `${all.reduce((total, sum) => total + sum.runs, 0)} runs in ${((performance.now() - began) / 1000).toFixed(0)} s`,
+  )
   say(`${all.length - failed} passed, ${failed} failed`)
   return failed === 0
 }

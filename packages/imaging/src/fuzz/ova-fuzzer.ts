@@ -6,8 +6,26 @@ import type { Random } from './random.ts'
 import { makeMutatedVmdk, makeVmdkFile } from './vmdk-file.ts'
 import { checkOpened } from './vmdk-fuzzer.ts'
 
-const NAMES = ['vm.ovf', 'disk.vmdk', './disk.vmdk', '../disk.vmdk', '/etc/shadow', 'vm.mf', 'a', '..', '', 'd/disk.vmdk']
-const NUMBERS = ['00000000000\0', '77777777777\0', '00000001000\0', '           \0', '-0000000001\0', '999999999999']
+const NAMES = [
+  'vm.ovf',
+  'disk.vmdk',
+  './disk.vmdk',
+  '../disk.vmdk',
+  '/etc/shadow',
+  'vm.mf',
+  'a',
+  '..',
+  '',
+  'd/disk.vmdk',
+]
+const NUMBERS = [
+  '00000000000\0',
+  '77777777777\0',
+  '00000001000\0',
+  '           \0',
+  '-0000000001\0',
+  '999999999999',
+]
 const MARKUP = [
   '<!DOCTYPE x [<!ENTITY e "e">]>',
   '<!-- x -->',
@@ -29,7 +47,17 @@ const MARKUP = [
 /** Changes the text of a descriptor or manifest. */
 function edit(text: string, random: Random): Buffer {
   const at = random.below(text.length + 1)
-  const words = ['ovf:capacity', 'ovf:href', 'ovf:fileRef', 'file1', 'disk.vmdk', 'Envelope', 'SHA256', '=', 'Disk']
+  const words = [
+    'ovf:capacity',
+    'ovf:href',
+    'ovf:fileRef',
+    'file1',
+    'disk.vmdk',
+    'Envelope',
+    'SHA256',
+    '=',
+    'Disk',
+  ]
   const word = random.pick(words)
   const other = random.pick([...words, ...NAMES, '0', '-1', '9007199254740992', '${size}', 'SHA1', 'SHA512'])
   return random.pick([
@@ -37,8 +65,10 @@ function edit(text: string, random: Random): Buffer {
     () => Buffer.from(text.slice(0, at) + random.pick(MARKUP) + text.slice(at)),
     () => Buffer.from(text.replace(/(<ovf:Disk .*\/>)/, '$1$1')),
     () => Buffer.from(text.replace('/>', ' ovf:chunkSize="5"/>')),
-    () => Buffer.from(text.replace(/capacity="(\d+)"/, 'capacity="$1" ovf:capacityAllocationUnits="byte * 2^0"')),
-    () => Buffer.from(text.replace(/capacity="\d+"/, 'capacity="1" ovf:capacityAllocationUnits="byte * 2^40"')),
+    () =>
+      Buffer.from(text.replace(/capacity="(\d+)"/, 'capacity="$1" ovf:capacityAllocationUnits="byte * 2^0"')),
+    () =>
+      Buffer.from(text.replace(/capacity="\d+"/, 'capacity="1" ovf:capacityAllocationUnits="byte * 2^40"')),
     () => damage(Buffer.from(text), random),
   ])()
 }
@@ -59,9 +89,15 @@ function extended(random: Random): TarEntry {
     '0 ',
   ]
   const isLong = random.chance(0.3)
-  const text = isLong ? `${random.pick(NAMES)}\0` : Array.from({ length: random.below(4) }, () => random.pick(records)).join('')
+  const text = isLong
+    ? `${random.pick(NAMES)}\0`
+    : Array.from({ length: random.below(4) }, () => random.pick(records)).join('')
   const many = random.chance(0.02) ? '5 a=\n'.repeat(13_000) : text
-  return { name: 'x', content: Buffer.from(many), change: (header) => void header.write(isLong ? 'L' : 'x', 156, 'latin1') }
+  return {
+    name: 'x',
+    content: Buffer.from(many),
+    change: (header) => void header.write(isLong ? 'L' : 'x', 156, 'latin1'),
+  }
 }
 
 /** Changes a header, before its checksum is made or after. */
@@ -70,7 +106,8 @@ function bendHeader(entry: TarEntry, random: Random): TarEntry {
     (header: Buffer) => void header.write(random.pick(NAMES).padEnd(20, '\0'), 0, 'latin1'),
     (header: Buffer) => void header.write(random.pick(NUMBERS), 124, 'latin1'),
     (header: Buffer) => void header.set([0x80, 0, 0, random.below(256), 0, 0, 0, 0, 0, 0, 2, 0], 124),
-    (header: Buffer) => void header.write(random.pick(['0', '\0', '1', '2', '5', 'x', 'L', 'g', 'S']), 156, 'latin1'),
+    (header: Buffer) =>
+      void header.write(random.pick(['0', '\0', '1', '2', '5', 'x', 'L', 'g', 'S']), 156, 'latin1'),
     (header: Buffer) => void header.write('folder', 345, 'latin1'),
     (header: Buffer) => void (header[random.below(512)] = random.below(256)),
   ])

@@ -95,7 +95,9 @@ export async function readQcow2(file: Buffer): Promise<Buffer | null> {
   })
   // As from a server that tells the length of the file, or does not.
   const size = random.chance(0.5) ? file.length : undefined
-  const [collected, error] = await outcomeOf(() => collectExtents(unplanned(file, size, random), file, random))
+  const [collected, error] = await outcomeOf(() =>
+    collectExtents(unplanned(file, size, random), file, random),
+  )
   if (error?.code !== 'RAM' && planned !== null) {
     assert.equal(error?.code, plannedError?.code, `planned: ${plannedError?.cause}, else: ${error?.cause}`)
     if (planned && collected) assert.deepEqual(placesOf(collected), placesOf(planned.collected))

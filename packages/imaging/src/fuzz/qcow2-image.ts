@@ -90,10 +90,11 @@ export function makeQcow2(random: Random): Qcow2Image {
   let data = 0
   const guests = Array.from({ length: Math.ceil(it.size / clusterSize) }, (): Guest => {
     const kinds = ['none', 'data', 'data', 'data', 'compressed'] as const
-    const kind = random.pick(it.version === 2 ? kinds : [...kinds, 'zero', 'allocated zero'] as const)
+    const kind = random.pick(it.version === 2 ? kinds : ([...kinds, 'zero', 'allocated zero'] as const))
     if (kind === 'none' || kind === 'zero') return { kind }
     // Some clusters are shown twice.
-    if (kind !== 'compressed') return { kind, host: data > 0 && random.chance(0.05) ? random.below(data) : data++ }
+    if (kind !== 'compressed')
+      return { kind, host: data > 0 && random.chance(0.05) ? random.below(data) : data++ }
     const stream = streamOf(it, random.below(4))
     const at = streams.bytes
     streams.bytes += stream.length
@@ -142,9 +143,26 @@ function build(
   const at = (part: string): number => (placed.first.get(part) ?? 0) * clusterSize
   const counts = countRefs(it, guests, placed, at)
   const copied = (offset: number): bigint => (counts[offset / clusterSize] === 1 ? COPIED : 0n)
-  const image: Qcow2Image = { file, clusterSize, header: [], l1: [], l2: [], refcountTable: [], refcounts: [] }
-  image.header = HEADER.filter(([offset]) => it.version === 3 || offset < 72).map(([at, bytes]) => ({ at, bytes }))
-  putHeader(file, it, { l1: at('l1'), l1Size, refcountTable: at('refcount table') }, placed.tableClusters, random)
+  const image: Qcow2Image = {
+    file,
+    clusterSize,
+    header: [],
+    l1: [],
+    l2: [],
+    refcountTable: [],
+    refcounts: [],
+  }
+  image.header = HEADER.filter(([offset]) => it.version === 3 || offset < 72).map(([at, bytes]) => ({
+    at,
+    bytes,
+  }))
+  putHeader(
+    file,
+    it,
+    { l1: at('l1'), l1Size, refcountTable: at('refcount table') },
+    placed.tableClusters,
+    random,
+  )
   used.forEach((isUsed, index) => {
     const field = { at: at('l1') + index * 8, bytes: 8 as const }
     image.l1.push(field)

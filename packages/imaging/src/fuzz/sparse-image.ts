@@ -8,7 +8,13 @@ export interface SparseImage extends Omit<BootAreasInput, 'read'> {
 const HEAD = 24
 
 /** As a file: sizes of image and disk (8 bytes each), sector size, config drive, then offset, length and bytes of each part. */
-export function encodeSparse({ imageSize, diskSize, sectorSize, configDriveBytes, parts }: SparseImage): Buffer {
+export function encodeSparse({
+  imageSize,
+  diskSize,
+  sectorSize,
+  configDriveBytes,
+  parts,
+}: SparseImage): Buffer {
   const head = Buffer.alloc(HEAD)
   head.writeBigUInt64LE(BigInt(imageSize), 0)
   head.writeBigUInt64LE(BigInt(diskSize), 8)

@@ -10,7 +10,7 @@ import type { Random } from './random.ts'
 import { decodeSparse, encodeSparse, readerOf, type SparseImage } from './sparse-image.ts'
 
 /** The part of the runs that plan the boot areas as well, which takes much longer than reading the table. */
-const PLANNED = 0.1
+const PLANNED = 0.05
 
 const tableFuzzer = (make: (random: Random) => SparseImage): Fuzzer => ({
   make: (random) => encodeSparse(make(random)),
@@ -44,7 +44,9 @@ async function checkPlan(image: SparseImage, kind: ImageTable['kind'], plan: Boo
   const { configDrive } = plan
   assert.equal(configDrive !== null, image.configDriveBytes > 0)
   if (configDrive) {
-    assert.ok(configDrive.offset >= BOOT_AREA && configDrive.offset + configDrive.length <= diskSize - BOOT_AREA)
+    assert.ok(
+      configDrive.offset >= BOOT_AREA && configDrive.offset + configDrive.length <= diskSize - BOOT_AREA,
+    )
     assert.ok(configDrive.length >= image.configDriveBytes)
   }
   const disk: SparseImage = {
@@ -64,14 +66,18 @@ async function checkPlan(image: SparseImage, kind: ImageTable['kind'], plan: Boo
     written.kind === 'gpt'
       ? written.entries.map(({ startLba, endLba }) => [startLba, endLba + 1])
       : written.kind === 'mbr'
-        ? [...written.primary, ...written.logical].map(({ startLba, sectors }) => [startLba, startLba + sectors])
+        ? [...written.primary, ...written.logical].map(({ startLba, sectors }) => [
+            startLba,
+            startLba + sectors,
+          ])
         : []
   const planned = plan.table.partitions.map(({ offset, length }) => [
     offset / sectorSize,
     (offset + length) / sectorSize,
   ])
   assert.deepEqual(found, planned, 'the disk has other partitions than planned')
-  if (written.kind === 'gpt') assert.deepEqual([written.repaired, written.notes.filter(isAboutCopies)], [false, []])
+  if (written.kind === 'gpt')
+    assert.deepEqual([written.repaired, written.notes.filter(isAboutCopies)], [false, []])
 }
 
 const isAboutCopies = (note: string): boolean => /backup|primary/i.test(note)

@@ -92,7 +92,12 @@ function descriptorOf(capacity: number, random: Random): Buffer {
     'ddb.adapterType = "lsilogic"',
   ]
   if (random.chance(0.1)) {
-    const odd = ['parentFileNameHint="/etc/shadow"', 'createType="twoGbMaxExtentSparse"', 'RW 1 FLAT "/dev/sda" 0', '\xff']
+    const odd = [
+      'parentFileNameHint="/etc/shadow"',
+      'createType="twoGbMaxExtentSparse"',
+      'RW 1 FLAT "/dev/sda" 0',
+      '\xff',
+    ]
     lines[random.below(lines.length)] = random.pick([...odd, ...lines, ''])
   }
   return Buffer.from(`${lines.join(random.pick(['\n', '\r\n']))}\n`, 'latin1')
@@ -160,15 +165,19 @@ function tablesLast(plan: Plan, random: Random): VmdkFile {
     const inside = plan.numbers.filter((number) => Math.floor(number / PER_TABLE) === table)
     if (random.chance(0.3)) random.shuffle(inside)
     const entries = Buffer.alloc(PER_TABLE * 4)
-    for (const number of inside) entries.writeUInt32LE(addGrain(out, vmdk, plan, number), (number % PER_TABLE) * 4)
+    for (const number of inside)
+      entries.writeUInt32LE(addGrain(out, vmdk, plan, number), (number % PER_TABLE) * 4)
     if (inside.length === 0 && random.chance(0.8)) continue
     addMarker(out, vmdk, 4, MARKER.table)
-    vmdk.entries.push(...inside.map((number): Field => ({ at: out.next * SECTOR + (number % PER_TABLE) * 4, bytes: 4 })))
+    vmdk.entries.push(
+      ...inside.map((number): Field => ({ at: out.next * SECTOR + (number % PER_TABLE) * 4, bytes: 4 })),
+    )
     directory.writeUInt32LE(out.add(entries), table * 4)
   }
   addMarker(out, vmdk, Math.ceil(directory.length / SECTOR), MARKER.directory)
   const at = out.add(directory)
-  for (let table = 0; table < plan.tables; table++) vmdk.entries.push({ at: at * SECTOR + table * 4, bytes: 4 })
+  for (let table = 0; table < plan.tables; table++)
+    vmdk.entries.push({ at: at * SECTOR + table * 4, bytes: 4 })
   addMarker(out, vmdk, 1, MARKER.footer)
   vmdk.footer = HEADER.map((field) => ({ ...field, at: field.at + out.next * SECTOR }))
   out.add(headerOf(plan.capacity, plan.grainSectors, BigInt(at), 2))

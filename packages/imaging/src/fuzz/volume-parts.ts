@@ -4,9 +4,15 @@ import type { SparseImage } from './sparse-image.ts'
 /** What may stand at the start of a partition and is looked at for a config drive's label; sometimes damaged. */
 export function volumeParts(offset: number, random: Random): SparseImage['parts'] {
   const label = random.pick(['config-2   ', 'CONFIG-2   ', 'cidata     '])
-  const parts = random.pick([() => [], () => [], () => fat(offset, label, random), () => iso(offset, label)])()
+  const parts = random.pick([
+    () => [],
+    () => [],
+    () => fat(offset, label, random),
+    () => iso(offset, label),
+  ])()
   for (const { bytes } of parts) {
-    if (random.chance(0.3)) bytes[random.below(bytes.length)] = random.pick([0, 1, 0x7f, 0xff, random.below(256)])
+    if (random.chance(0.3))
+      bytes[random.below(bytes.length)] = random.pick([0, 1, 0x7f, 0xff, random.below(256)])
   }
   return parts
 }

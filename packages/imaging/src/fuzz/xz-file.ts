@@ -63,7 +63,8 @@ function block(kind: number, random: Random): Stream['blocks'][number] {
 function bend(stream: Stream, random: Random): void {
   const chosen = stream.blocks.length > 0 ? random.pick(stream.blocks) : null
   const poke = (bytes: Buffer) => {
-    if (bytes.length > 0) bytes[random.below(bytes.length)] = random.pick([0, 1, 2, 0x21, 0x7f, 0x80, 0xff, random.below(256)])
+    if (bytes.length > 0)
+      bytes[random.below(bytes.length)] = random.pick([0, 1, 2, 0x21, 0x7f, 0x80, 0xff, random.below(256)])
   }
   random.pick([
     () => poke(chosen?.header ?? Buffer.alloc(0)),
@@ -93,7 +94,17 @@ function encode(stream: Stream): Buffer {
   tail.writeUInt32LE(stream.footer.backwardSize ?? index.length / 4, 0)
   tail.set(stream.footer.flags ?? flags, 4)
   const magic = Buffer.from('\xfd7zXZ\0', 'latin1')
-  return Buffer.concat([magic, flags, crcOf(flags), ...blocks, index, crcOf(index), crcOf(tail), tail, Buffer.from('YZ')])
+  return Buffer.concat([
+    magic,
+    flags,
+    crcOf(flags),
+    ...blocks,
+    index,
+    crcOf(index),
+    crcOf(tail),
+    tail,
+    Buffer.from('YZ'),
+  ])
 }
 
 /** One to three streams (xz file format 1.1.0) with padding between. */
@@ -101,7 +112,12 @@ export function makeXz(random: Random): Buffer {
   const streams = Array.from({ length: random.pick([1, 1, 1, 2, 3]) }, () => {
     const kind = random.below(2)
     const blocks = Array.from({ length: random.pick([0, 1, 1, 1, 2, 3]) }, () => block(kind, random))
-    const stream: Stream = { flags: [0, kind], blocks, index: null, footer: { backwardSize: null, flags: null } }
+    const stream: Stream = {
+      flags: [0, kind],
+      blocks,
+      index: null,
+      footer: { backwardSize: null, flags: null },
+    }
     if (random.chance(0.4)) bend(stream, random)
     const padding = random.chance(0.9) ? 4 * random.pick([0, 0, 1, 2]) : random.below(9)
     return Buffer.concat([encode(stream), Buffer.alloc(padding)])

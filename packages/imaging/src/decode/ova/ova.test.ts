@@ -221,6 +221,22 @@ const refused: { what: string; entries?: TarEntry[]; file?: Buffer; code?: strin
     entries: header((it) => void it.write(type, 156)),
     says: /only files/,
   })),
+  {
+    what: '2000 members',
+    entries: [members.ovf, ...Array.from({ length: 2000 }, (_, at) => entry(`file${at}`, '')), members.disk],
+    says: /more than 1000/,
+  },
+  {
+    what: 'a MiB of pax records of 5 bytes',
+    entries: [
+      members.ovf,
+      ...Array.from({ length: 15 }, () =>
+        entry('p', '5 a=\n'.repeat(13_000), { change: (it) => void it.write('x', 156) }),
+      ),
+      { ...members.disk, name: '..' },
+    ],
+    says: /plain file name/,
+  },
   { what: 'a prefix in a name', entries: header((it) => void it.write('folder', 345)), says: /in a folder/ },
   {
     what: 'a pax path elsewhere',

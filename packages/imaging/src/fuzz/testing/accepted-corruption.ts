@@ -28,7 +28,13 @@ export const ACCEPTED_CORRUPTION: { says: RegExp; why: string }[] = [
 ]
 
 /** Lines of "qemu-img check" that are no corruption. */
-const HARMLESS = [/^Leaked cluster \d+ refcount=\d+ reference=\d+$/, /^WARNING: /, /^qcow2: Marking image as corrupt|^qcow2: Image is corrupt: Refblock offset/, /^qemu-img: Check failed/, /^$/]
+const HARMLESS = [
+  /^Leaked cluster \d+ refcount=\d+ reference=\d+$/,
+  /^WARNING: /,
+  /^qcow2: Marking image as corrupt|^qcow2: Image is corrupt: Refblock offset/,
+  /^qemu-img: Check failed/,
+  /^$/,
+]
 
 /** The lines that are neither harmless nor listed. */
 export const unlisted = (lines: string[]): string[] =>

@@ -9,7 +9,9 @@ import { accept, compare, differential, emptyComparison, makeComparable } from '
 
 const RUNS = 300
 
-describe('byoi and qemu-img', { skip: spawnSync('qemu-img', ['--version']).error && 'qemu-img is not installed' }, () => {
+describe('byoi and qemu-img', {
+  skip: spawnSync('qemu-img', ['--version']).error && 'qemu-img is not installed',
+}, () => {
   let folder: string
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'byoi-differential-'))
@@ -19,7 +21,11 @@ describe('byoi and qemu-img', { skip: spawnSync('qemu-img', ['--version']).error
   const compareAll = async (name: string, images: Buffer[]) => {
     const result = emptyComparison()
     const accepted = await Promise.all(images.map((image, index) => accept(index + 1, image)))
-    await compare(join(folder, name), accepted.filter((each) => each !== null), result)
+    await compare(
+      join(folder, name),
+      accepted.filter((each) => each !== null),
+      result,
+    )
     return result
   }
 

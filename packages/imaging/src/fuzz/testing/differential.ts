@@ -111,7 +111,10 @@ async function judgeAgain(folder: string, batch: Accepted[], into: Comparison): 
 }
 
 /** Compares `runs` generated images; those that byoi refuses need no comparison. */
-export async function runDifferential({ seed: first, runs }: Settings, say: (line: string) => void): Promise<boolean> {
+export async function runDifferential(
+  { seed: first, runs }: Settings,
+  say: (line: string) => void,
+): Promise<boolean> {
   const shared = '/dev/shm' // in memory, where there is one
   const folder = await mkdtemp(join(existsSync(shared) ? shared : tmpdir(), 'byoi-differential-'))
   const began = performance.now()
