@@ -131,7 +131,8 @@ function encodeBlock(block: Block, out: BitWriter): void {
   const ranges = Array.from({ length: 16 }, (_, range) => block.used.some((byte) => byte >> 4 === range))
   for (const isUsed of ranges) out.write(Number(isUsed), 1)
   ranges.forEach((isUsed, range) => {
-    for (let at = 0; isUsed && at < 16; at++) out.write(Number(block.used.includes(range * 16 + at)), 1)
+    if (!isUsed) return
+    for (let at = 0; at < 16; at++) out.write(Number(block.used.includes(range * 16 + at)), 1)
   })
   out.write(block.tables, 3)
   out.write(block.selectors.length, 15)

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { type Fuzzer, inputOf, judge, type Outcome } from './fuzzer.ts'
 import { PeakMemory } from './peak-memory.ts'
 
@@ -49,6 +50,7 @@ export async function fuzzRange(
     const to = Math.min(from + batch, first + count)
     if (from - first <= WARM_UP) memory?.reset()
     for (let seed = from; seed < to; seed++) note(tally, seed, await judge(fuzzer, inputOf(fuzzer, seed)))
+    await setImmediate() // whoever started this may have gone
     if (memory === null) continue
     const { growth } = memory
     if (growth > MOST_GROWTH) await findGreedy(fuzzer, from, to, memory, tally)

@@ -18,6 +18,7 @@ export type LaneMessage = { kind: 'at'; seed: number } | { kind: 'done'; tally: 
 const TOLD_EVERY = 200
 
 process.on('message', (job: Job) => void run(job))
+process.on('disconnect', () => process.exit())
 
 async function run({ parser, first, count, isCareful }: Job): Promise<void> {
   const fuzzer = fuzzers[parser]

@@ -105,7 +105,7 @@ function bendHeader(entry: TarEntry, random: Random): TarEntry {
   const change = random.pick([
     (header: Buffer) => void header.write(random.pick(NAMES).padEnd(20, '\0'), 0, 'latin1'),
     (header: Buffer) => void header.write(random.pick(NUMBERS), 124, 'latin1'),
-    (header: Buffer) => void header.set([0x80, 0, 0, random.below(256), 0, 0, 0, 0, 0, 0, 2, 0], 124),
+    (header: Buffer) => header.set([0x80, 0, 0, random.below(256), 0, 0, 0, 0, 0, 0, 2, 0], 124),
     (header: Buffer) =>
       void header.write(random.pick(['0', '\0', '1', '2', '5', 'x', 'L', 'g', 'S']), 156, 'latin1'),
     (header: Buffer) => void header.write('folder', 345, 'latin1'),
@@ -123,16 +123,16 @@ export const ovaFuzzer: Fuzzer = {
     const word = random.pick(['SHA256', 'SHA1', 'SHA512'])
     const lines = digestLine(word, 'vm.ovf', ovf) + digestLine(word, 'disk.vmdk', disk)
     const manifest = random.chance(0.2) ? edit(lines, random) : Buffer.from(lines)
-    const [first, mf, last]: TarEntry[] = [
+    const [first, mf, last] = [
       { name: 'vm.ovf', content: ovf },
       { name: 'vm.mf', content: manifest },
       { name: 'disk.vmdk', content: disk },
     ] as const
-    let entries = random.pick([
+    let entries: TarEntry[] = random.pick([
       [first, mf, last],
       [first, last, mf],
       [first, last],
-    ]) as TarEntry[]
+    ])
     for (let edits = random.pick([0, 0, 1, 1, 2, 3]); edits > 0; edits--) {
       const at = random.below(entries.length)
       entries = random.pick([

@@ -26,14 +26,14 @@ export async function checkOpened(
   const random = chanceOf(file)
   const ranged = random.chance(0.7)
   const source = { ...memorySource(file), shownUrl: '', ranged } as unknown as ImageSource
-  const { clusterSize, newDecoder, view } = await open(source, ranged ? null : file.subarray(0, HEAD))
+  const image = await open(source, ranged ? null : file.subarray(0, HEAD))
   // Neither format reads back what has gone past.
-  const decoder = newDecoder(Number.MAX_SAFE_INTEGER, undefined as never)
-  const { extents, ...collected } = collectExtents(withClusters(decoder, clusterSize), file, random)
+  const decoder = image.newDecoder(Number.MAX_SAFE_INTEGER, undefined as never)
+  const { extents, ...collected } = collectExtents(withClusters(decoder, image.clusterSize), file, random)
   if (collected.virtualSize > SMALL_DISK) return
   const content = contentOf({ ...collected, extents })
   if (!ranged) return
-  const seen = await seenBy(view as ImageView, collected.virtualSize)
+  const seen = await seenBy(image.view as ImageView, collected.virtualSize)
   assert.ok(content.equals(seen), 'the view shows another disk')
 }
 

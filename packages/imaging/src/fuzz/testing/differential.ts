@@ -110,7 +110,7 @@ async function judgeAgain(folder: string, batch: Accepted[], into: Comparison): 
   }
 }
 
-/** Compares `runs` generated images; those that byoi refuses need no comparison. */
+/** Compares `runs` generated images; those that byoi refuses need no comparison. A signal ends it early, with what there is. */
 export async function runDifferential(
   { seed: first, runs }: Settings,
   say: (line: string) => void,
@@ -121,15 +121,21 @@ export async function runDifferential(
   const result = emptyComparison()
   let next = first
   let toldAt = began
+  let end = first + runs
+  const told = new Set<string>()
+  const stop = () => (end = next)
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
   const work = async (lane: number): Promise<void> => {
-    for (let round = 0; next < first + runs; round++) {
+    for (let round = 0; next < end; round++) {
       const batch: Accepted[] = []
-      for (; batch.length < BATCH && next < first + runs; result.images++) {
+      for (; batch.length < BATCH && next < end; result.images++) {
         const seed = next++
         const accepted = await accept(seed, makeComparable(seed))
         if (accepted) batch.push(accepted)
       }
       if (batch.length > 0) await compare(join(folder, `${lane}-${round}`), batch, result)
+      tellFailures(result, told, say)
       if (performance.now() - toldAt < 10_000) continue
       toldAt = performance.now()
       say(`  ${result.images} of ${runs} images after ${((toldAt - began) / 1000).toFixed(0)} s`)
@@ -141,19 +147,22 @@ export async function runDifferential(
     await rm(folder, { recursive: true, force: true })
   }
   report(result, (performance.now() - began) / 1000, say)
-  return result.failures.length === 0
+  return result.failures.length === 0 && result.images === runs
 }
 
-function report(result: Comparison, seconds: number, say: (line: string) => void): void {
-  const shown = new Set<string>()
-  for (const { seed, image, fault } of result.failures) {
+/** Failures that differ in numbers only are kept and told once. */
+function tellFailures({ failures }: Comparison, told: Set<string>, say: (line: string) => void): void {
+  for (const { seed, image, fault } of failures) {
     const key = fault.replace(/0x[0-9a-f]+|\d+/g, '#')
-    if (shown.has(key)) continue
-    shown.add(key)
+    if (told.has(key)) continue
+    told.add(key)
     say(`${differential}: ${fault}`)
     say(`  kept as ${relative(process.cwd(), keepInput(differential, image))}`)
     say(`  again: npm run test:fuzz -- --runs 1 --seed ${seed} --only ${differential}`)
   }
+}
+
+function report(result: Comparison, seconds: number, say: (line: string) => void): void {
   for (const [by, count] of [...result.qemuRefuses].toSorted(([, a], [, b]) => b - a))
     say(`  QEMU does not read ${count} that byoi accepts: ${by}`)
   say(
