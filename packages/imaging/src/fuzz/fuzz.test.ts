@@ -6,7 +6,7 @@ import { fuzzers } from './fuzzers.ts'
 import { keptInputs } from './kept-inputs.ts'
 
 /** Enough that each kind of change comes, and few enough that all take some seconds; `npm run test:fuzz` does the many. */
-const RUNS = 1000
+const RUNS = 500
 
 /** Kinds of refusal that come at least: fewer would mean that the changes do not reach what they should. */
 const KINDS: Record<string, number> = {
