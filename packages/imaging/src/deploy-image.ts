@@ -1,3 +1,4 @@
+import { availableParallelism, freemem } from 'node:os'
 import { type BootVerdict, checkBoot } from './boot/check-boot.ts'
 import { buildConfigDrive } from './configdrive/build-config-drive.ts'
 import type { CheckSumType, DeployOptions, DeployResult } from './deploy-image.types.ts'
@@ -13,7 +14,9 @@ import { openImage } from './pipeline/open-image.ts'
 import type { OpenedImage } from './pipeline/opened-image.ts'
 import { Reporter } from './pipeline/reporter.ts'
 import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
+import { SpoolOnDisk } from './pipeline/spool-on-disk.ts'
 import { Staging } from './pipeline/staging.ts'
+import { ringBytes, threadCount } from './pipeline/thread-count.ts'
 import { BLOCK } from './pipeline/written-map.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
@@ -23,8 +26,7 @@ import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.
 
 /** The first attempt and two more, for a file that changes while it is served. */
 const ATTEMPTS = 3
-/** Enough to keep digest and writers busy. Tables that come behind the data they place need room to look back as well. */
-const RING_BYTES = 12 * 1024 * 1024
+/** What a buffer has at least where tables come behind the data they place, to look back. */
 const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 /** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
 const UNPACKED_ROOM = 1024 * 1024 * 1024
@@ -33,6 +35,7 @@ const UNPACKED_ROOM = 1024 * 1024 * 1024
 interface Deployment {
   options: DeployOptions
   report: Reporter
+  threads: number
   ring: RingShare | null
   startedAt: number
   /** What the disk holds now, whatever happens next. */
@@ -53,6 +56,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
   const deployment: Deployment = {
     options,
     report: new Reporter(options),
+    threads: options.threads ?? threadCount(availableParallelism(), freemem()),
     ring: null,
     startedAt: performance.now(),
     state: 'untouched',
@@ -161,7 +165,7 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
     return watched(deployment, source, deployment.staging)
   }
   if (source.ranged) return void (await source.stream(await prepare(null)))
-  const headFirst = new HeadFirst(ringOf(deployment, LOOKBACK_RING_BYTES), prepare)
+  const headFirst = new HeadFirst(ringOf(deployment, true), prepare)
   await source.stream(headFirst)
   await headFirst.end()
 }
@@ -202,16 +206,19 @@ async function openStaging(
   checkSumType: CheckSumType | null,
 ): Promise<Staging> {
   const { report } = deployment
-  const ring = ringOf(deployment, image.placesData ? RING_BYTES : LOOKBACK_RING_BYTES)
+  const ring = ringOf(deployment, !image.placesData)
   const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
   report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
   const restIsZero = await takeAwayOldContent(deployment, disk, image)
-  const decoder = image.newDecoder(disk.size, new Ring(ring))
+  const spool = new SpoolOnDisk(disk, restIsZero)
+  const decoder = image.newDecoder(disk.size, new Ring(ring), spool)
   return Staging.open({
     disk,
     decoder,
     clusterSize: image.clusterSize,
     ring,
+    spool,
+    threads: deployment.threads,
     checkSumType,
     restIsZero,
   })
@@ -334,7 +341,8 @@ async function publishBootAreas(
 }
 
 /** Kept over the attempts; an attempt that needs a larger one than the last makes it. */
-function ringOf(deployment: Deployment, bytes: number): RingShare {
+function ringOf(deployment: Deployment, looksBack: boolean): RingShare {
+  const bytes = Math.max(ringBytes(deployment.threads), looksBack ? LOOKBACK_RING_BYTES : 0)
   if (!deployment.ring || deployment.ring.memory.byteLength < bytes)
     deployment.ring = { memory: sharedPages(bytes) }
   return deployment.ring

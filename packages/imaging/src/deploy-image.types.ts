@@ -60,6 +60,8 @@ export interface DeployOptions {
   addressPolicy: AddressPolicy
   /** RAM for image data whose place is not known yet, in bytes. */
   spoolBytes: number
+  /** How many threads hash, decode, write and read back, from 1 on; default: by processors and memory, 2 to 8. */
+  threads?: number
   /** Asked just before the boot areas are written; rejects when publishing is not allowed. */
   permit?: () => Promise<void>
   onProgress?: (progress: DeployProgress) => void

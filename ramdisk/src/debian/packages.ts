@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CommandError, run } from '../run.ts'
 import { Apt, type PackageRecord } from './apt.ts'
+import { keepLinksInside } from './links.ts'
 
 /** A package's files, unpacked below `root` as they would lie below `/`. */
 export interface DebianPackage {
@@ -65,6 +66,7 @@ const directoryName = ({ name, sha256 }: PackageRecord): string => `${name}_${sh
 
 async function unpack(deb: string, work: string, root: string): Promise<void> {
   await run('dpkg-deb', ['--extract', deb, work])
+  await keepLinksInside(work)
   await rename(work, root).catch((error: NodeJS.ErrnoException) => {
     // Another build was quicker with the same package.
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error

@@ -23,6 +23,7 @@ interface WriteOptions {
   size?: string
   sectorSize?: '512' | '4096'
   spool: string
+  threads?: string
   yes?: boolean
   json?: boolean
 }
@@ -44,6 +45,10 @@ export function addWrite(program: Command, context: Context): void {
     )
     .addOption(new Option('--sector-size <bytes>', 'sector size of a target file').choices(['512', '4096']))
     .option('--spool <size>', 'RAM for image data whose place is not known yet', '256MiB')
+    .option(
+      '--threads <n>',
+      'how many hash, decode and write: 1 to 64; default: by processors and memory, 2 to 8',
+    )
     .option('--yes', 'do not ask before a block device is overwritten')
     .option('--json', 'no progress on standard error; the result is JSON either way')
     .addHelpText(
@@ -104,7 +109,13 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
     dataDisk: options.dataDisk ?? false,
     addressPolicy: everyAddress,
     spoolBytes: parseSize(options.spool),
+    ...(options.threads === undefined ? {} : { threads: parseThreads(options.threads) }),
   }
+}
+
+function parseThreads(text: string): number {
+  if (!/^([1-9]|[1-5][0-9]|6[0-4])$/.test(text)) throw new UsageError(`--threads takes 1 to 64, not ${text}.`)
+  return Number(text)
 }
 
 /** Throws ImagingError CANCELLED unless the user says yes, now or by `--yes`. */

@@ -27,8 +27,8 @@ export interface ImageView {
  * Turns the served file, as it goes past, into extents. Pure: it owns no file and no socket.
  *
  * The caller pushes every byte once, in order. Each push returns the work that has become possible, in two kinds: extents
- * whose bytes all lie in what the caller still holds (from `needsFrom` on), and blocks that were kept in RAM because their
- * place was not known when they went past.
+ * whose bytes all lie in what the caller still holds (from `needsFrom` on), and blocks that were kept because their place was
+ * not known when they went past.
  */
 export interface StreamDecoder {
   readonly virtualSize: number
@@ -42,6 +42,15 @@ export interface StreamDecoder {
 
 export interface DecodedWork {
   extents: Extent[]
-  /** Held in RAM until now, still encoded as `extent.codec` says; `bytes` are the served bytes of the extent. */
-  held: { extent: Extent; bytes: Uint8Array }[]
+  held: HeldExtent[]
+}
+
+/** Kept until now, still encoded as `extent.codec` says. */
+export interface HeldExtent {
+  extent: Extent
+  /**
+   * The served bytes of the extent, a copy. Called once for each, in the order in which the decoder gave them and before the
+   * next push; what was kept for it is let go. Throws ImagingError where it cannot be read.
+   */
+  take(): Uint8Array
 }

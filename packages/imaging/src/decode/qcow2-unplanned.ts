@@ -1,6 +1,6 @@
 import { ImagingError } from '../error.ts'
 import { Delivery } from './delivery.ts'
-import type { DecodedWork, StreamDecoder } from './extent.ts'
+import type { DecodedWork, Extent, StreamDecoder } from './extent.ts'
 import { LookBehind } from './look-behind.ts'
 import { checkRefcountTable, type Qcow2Header, readQcow2Header } from './qcow2-header.ts'
 import { Mapped } from './qcow2-map.ts'
@@ -14,13 +14,15 @@ import {
 } from './qcow2-tables.ts'
 import { changed, cutOff } from './refuse.ts'
 import { type Run, RunsBuilder } from './runs.ts'
-import { Spool, STREAMABLE } from './spool.ts'
+import { type ChunkStore, Spool, STREAMABLE } from './spool.ts'
 
 const SECTOR = 512
 /** Longest stretch that is looked at in one step. */
 const STEP = 1024 * 1024
 /** "qemu-img convert -c" writes some hundred KiB of data before the table that places it. */
 const LOOK_BEHIND = 8 * 1024 * 1024
+/** Copies that were held are given out in pieces of at most this, in bytes. */
+const HELD_PIECE = 1024 * 1024
 
 export interface UnplannedOptions {
   /** Length of the served file and size of the disk in bytes, where known. */
@@ -28,6 +30,8 @@ export interface UnplannedOptions {
   diskSize?: number | undefined
   /** RAM for data whose place is not known yet and for tables, in bytes. */
   spoolBytes: number
+  /** Takes such data where RAM does not suffice; null: then the image cannot be decoded. */
+  store: ChunkStore | null
   /**
    * The served bytes from `offset` on, which the caller still holds: never before `needsFrom`, never after the last push.
    * The result is used at once and not kept.
@@ -39,7 +43,8 @@ export interface UnplannedOptions {
 
 /**
  * Decodes the stream without having seen the tables first. The caller holds the last `lookBehind` bytes; what falls out of
- * that before its place is known is held in RAM within `spoolBytes`. As soon as all tables have come, nothing is held.
+ * that before its place is known is held, in RAM within `spoolBytes` and then in `store`. As soon as all tables have come,
+ * nothing is held.
  */
 export class UnplannedQcow2Decoder implements StreamDecoder {
   readonly virtualSize: number
@@ -62,6 +67,8 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
   #position = 0
   /** The last place of the file that is named by a cluster that reads as zeros. */
   #reserved = 0
+  /** Held extents that were given out but not taken yet. */
+  #untaken = 0
   #work: DecodedWork = { extents: [], held: [] }
 
   /** `head`: the first `headerBytes` of the image; they are pushed again. Throws as `readQcow2Header` does. */
@@ -76,7 +83,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     // A compressed cluster lies in two clusters at most: none that begins in what was let go reaches what is to come.
     this.#lookBehind = Math.max(options.lookBehind ?? LOOK_BEHIND, 4 * this.clusterSize)
     this.#window = new LookBehind(this.#lookBehind + 4 * this.clusterSize + 2 * STEP)
-    this.#spool = new Spool(options.spoolBytes)
+    this.#spool = new Spool(options.spoolBytes, options.store)
   }
 
   get needsFrom(): number {
@@ -181,61 +188,73 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
       }
       this.#delivery.add(runs, base, floor)
     }
-    for (const run of late) {
-      if (run.compressed) this.#hold(run)
-      else this.#holdCopy(run)
-    }
-    // Only now: several runs may show the same bytes.
-    for (const { source, length, compressed } of late) {
-      if (compressed) this.#settle(source, Math.floor((source + length - 1) / SECTOR) * SECTOR - source)
-      else this.#settle(source, length)
-    }
+    // Several runs may show the same bytes: only what no later one needs is let go with a run.
+    late.forEach((run, index) => this.#hold(run, late[index + 1]?.source ?? Number.POSITIVE_INFINITY))
+    for (const { source, length, compressed } of late)
+      this.#window.mark(source, wholeSectors(source, length, compressed))
+  }
+
+  #hold(run: Run, needed: number): void {
+    if (run.compressed) this.#holdCluster(run, needed)
+    else this.#holdCopy(run, needed)
   }
 
   /** A compressed cluster that began to go past before `floor`. Its last sector, an upper bound, may be gone. */
-  #hold(run: Run): void {
-    const bytes = this.#collect(run.source, run.length)
-    if (bytes.length === 0 || run.length - bytes.length >= SECTOR) throw gone(run.source)
-    const extent = {
-      source: run.source,
-      length: bytes.length,
-      disk: run.disk,
-      size: this.#delivery.sizeOf(run, 0),
-      codec: this.#header.codec,
-    }
-    this.#work.held.push({ extent, bytes })
+  #holdCluster({ source, length, disk, compressed }: Run, needed: number): void {
+    const { floor } = this.#window
+    // What the caller still holds of it may be gone when it is taken.
+    const early = source + length > floor ? this.#collect(source, length) : null
+    const found = early?.length ?? this.#spool.available(source, length)
+    if (found === 0 || length - found >= SECTOR) throw gone(source)
+    const size = this.#delivery.sizeOf({ source, length, disk, compressed }, 0)
+    const end = Math.min(wholeSectors(source, length, compressed), needed)
+    this.#give({ source, length: found, disk, size, codec: this.#header.codec }, end, early)
   }
 
-  #holdCopy(run: Run): void {
-    const before = Math.min(run.length, this.#window.floor - run.source)
-    let done = 0
-    for (const bytes of this.#spool.pieces(run.source, before)) {
-      const length = bytes.length
-      const extent = {
-        source: run.source + done,
-        length,
-        disk: run.disk + done,
-        size: length,
-        codec: 'copy' as const,
-      }
-      this.#work.held.push({ extent, bytes })
-      done += length
+  #holdCopy({ source, length, disk }: Run, needed: number): void {
+    const before = Math.min(length, this.#window.floor - source)
+    const found = this.#spool.available(source, before)
+    if (found < before) throw gone(source + found)
+    for (let done = 0; done < before; done += HELD_PIECE) {
+      const size = Math.min(before - done, HELD_PIECE)
+      const at = source + done
+      this.#give(
+        { source: at, length: size, disk: disk + done, size, codec: 'copy' },
+        Math.min(at + size, needed),
+      )
     }
-    if (done < before) throw gone(run.source + done)
-    if (before === run.length) return
+    if (before === length) return
     this.#delivery.addRun({
-      source: run.source + before,
-      disk: run.disk + before,
-      length: run.length - before,
+      source: source + before,
+      disk: disk + before,
+      length: length - before,
       compressed: false,
     })
+  }
+
+  /** `end`: up to where the bytes are let go when they are taken. */
+  #give(extent: Extent, end: number, early: Uint8Array | null = null): void {
+    this.#untaken++
+    const take = () => {
+      const bytes = early ?? this.#spool.read(extent.source, extent.length)
+      this.#release(extent.source, end)
+      this.#untaken--
+      if (this.#complete && this.#untaken === 0) this.#spool.clear()
+      return bytes
+    }
+    this.#work.held.push({ extent, take })
   }
 
   /** These bytes have found their place. */
   #settle(start: number, length: number): void {
     this.#window.mark(start, start + length)
+    this.#release(start, Math.min(start + length, this.#window.floor))
+  }
+
+  /** The whole sectors between `start` and `end`. */
+  #release(start: number, end: number): void {
     const from = Math.ceil(start / SECTOR) * SECTOR
-    const to = Math.min(Math.floor((start + length) / SECTOR) * SECTOR, this.#window.floor)
+    const to = Math.floor(end / SECTOR) * SECTOR
     if (from < to) this.#spool.release(from, to - from)
   }
 
@@ -249,13 +268,11 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
   #collect(offset: number, length: number): Uint8Array {
     const { floor } = this.#window
     const before = Math.max(0, Math.min(length, floor - offset))
-    const parts = before > 0 ? this.#spool.pieces(offset, before) : []
-    const found = parts.reduce((sum, part) => sum + part.length, 0)
-    if (found === before && before < length) {
-      const from = offset + before
-      parts.push(this.#options.read(from, Math.min(offset + length, this.#position) - from))
-    }
-    return Buffer.concat(parts)
+    const spooled = this.#spool.read(offset, before)
+    if (spooled.length < before || before === length) return spooled
+    const from = offset + before
+    const end = Math.min(offset + length, this.#position)
+    return Buffer.concat([spooled, this.#options.read(from, end - from)])
   }
 
   /** Bytes that fall out of the caller's memory without a known place are held. */
@@ -268,9 +285,14 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
   }
 
   #letGoAll(): void {
-    this.#spool.clear()
+    if (this.#untaken === 0) this.#spool.clear()
     this.#window.floor = this.#delivery.needsFrom(this.#position)
   }
+}
+
+/** End of the sectors that only this run needs; compressed clusters share their last with the next. */
+function wholeSectors(source: number, length: number, compressed: boolean): number {
+  return compressed ? Math.floor((source + length - 1) / SECTOR) * SECTOR : source + length
 }
 
 function gone(offset: number): ImagingError {

@@ -65,7 +65,7 @@ export class RawDecoder implements StreamDecoder {
     if (total > whole) {
       this.#tail.fill(0, total - whole)
       const extent = { source: whole, length: SECTOR, disk: whole, size: SECTOR, codec: 'copy' as const }
-      work.held.push({ extent, bytes: this.#tail })
+      work.held.push({ extent, take: () => this.#tail })
       this.notes.push(`The image ends ${total - whole} bytes into a sector; the rest of the sector is zero.`)
     }
     this.#done = total

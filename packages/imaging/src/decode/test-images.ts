@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { deflateRawSync } from 'node:zlib'
-import type { Extent, StreamDecoder } from './extent.ts'
+import type { DecodedWork, Extent, StreamDecoder } from './extent.ts'
 import { decodeCluster } from './inflate.ts'
 import { PlannedQcow2Decoder } from './qcow2-planned.ts'
 import { type RangedSource, readQcow2Map } from './qcow2-map.ts'
@@ -97,6 +97,7 @@ export function unplanned(file: Buffer, options: Unplanned = {}): UnplannedQcow2
   const head = file.subarray(0, file.length >= 24 ? headerBytes(file) : file.length)
   const decoder: UnplannedQcow2Decoder = new UnplannedQcow2Decoder(head, {
     spoolBytes: options.spoolBytes ?? 64 << 20,
+    store: null,
     fileSize: options.chunked ? undefined : file.length,
     ...(options.lookBehind === undefined ? {} : { lookBehind: options.lookBehind }),
     ...(options.diskSize === undefined ? {} : { diskSize: options.diskSize }),
@@ -124,16 +125,12 @@ export function drive(
     else decodeCluster(extent.codec, bytes, into, decoder.clusterSize)
     delivered += extent.size
   }
-  const take = (
-    work: { extents: Extent[]; held: { extent: Extent; bytes: Uint8Array }[] },
-    from: number,
-    to: number,
-  ) => {
+  const take = (work: DecodedWork, from: number, to: number) => {
     for (const extent of work.extents) {
       assert.ok(extent.source >= from && extent.source + extent.length <= to, 'inside what the caller holds')
       put(extent, file.subarray(extent.source, extent.source + extent.length))
     }
-    for (const { extent, bytes } of work.held) put(extent, bytes)
+    for (const held of work.held) put(held.extent, held.take())
   }
   for (let at = 0; at < file.length; at += pieces) {
     const from = decoder.needsFrom

@@ -31,7 +31,9 @@ export function collectExtents(decoder: Decoder, file: Buffer, random: Random): 
       )
       found.push({ extent: { ...extent }, bytes: file.subarray(extent.source, end) })
     }
-    for (const { extent, bytes } of held) {
+    for (const each of held) {
+      const { extent } = each
+      const bytes = each.take()
       assert.ok(
         file.subarray(extent.source, extent.source + extent.length).equals(bytes),
         'other bytes were held',

@@ -118,6 +118,7 @@ function unplanned(file: Buffer, fileSize: number | undefined, random: Random): 
   const head = file.subarray(0, file.length >= 24 ? headerBytes(file) : file.length)
   const decoder: UnplannedQcow2Decoder = new UnplannedQcow2Decoder(head, {
     spoolBytes: SPOOL_BYTES,
+    store: null,
     fileSize,
     lookBehind: random.pick([0, 0, 4096, 1 << 20]),
     read(offset, length) {

@@ -27,8 +27,8 @@ export async function checkOpened(
   const ranged = random.chance(0.7)
   const source = { ...memorySource(file), shownUrl: '', ranged } as unknown as ImageSource
   const image = await open(source, ranged ? null : file.subarray(0, HEAD))
-  // Neither format reads back what has gone past.
-  const decoder = image.newDecoder(Number.MAX_SAFE_INTEGER, undefined as never)
+  // Neither format reads back what has gone past, or keeps it.
+  const decoder = image.newDecoder(Number.MAX_SAFE_INTEGER, undefined as never, undefined as never)
   const { extents, ...collected } = collectExtents(withClusters(decoder, image.clusterSize), file, random)
   if (collected.virtualSize > SMALL_DISK) return
   const content = contentOf({ ...collected, extents })

@@ -1,11 +1,12 @@
 import type { CheckSumType } from '../deploy-image.types.ts'
-import type { DecodedWork, Extent, StreamDecoder } from '../decode/extent.ts'
+import type { DecodedWork, Extent, HeldExtent, StreamDecoder } from '../decode/extent.ts'
 import { Digest } from '../digest.ts'
 import { ImagingError } from '../error.ts'
 import type { ByteSink } from '../source/source.ts'
 import { ExtentQueue } from './extent-queue.ts'
 import { type Channel, packExtents } from './jobs.ts'
 import { Ring, type RingShare } from './ring.ts'
+import type { SpoolOnDisk } from './spool-on-disk.ts'
 import type { Workers } from './workers.ts'
 import { BLOCK } from './written-map.ts'
 
@@ -26,6 +27,8 @@ export interface ImageWriterOptions {
   diskSize: number
   /** Bytes that are not written read as zero already. */
   restIsZero: boolean
+  /** Where the decoder's data waits when RAM is full. */
+  spool: SpoolOnDisk
   /** Writes zeros to every block that was not written yet. Called at most once, with no write under way. */
   zeroRest(): Promise<void>
 }
@@ -42,7 +45,8 @@ export class ImageWriter implements ByteSink {
   readonly #queue = new ExtentQueue()
   /** First served offset that each job under way needs. */
   readonly #underWay = new Set<{ from: number }>()
-  #held: DecodedWork['held'] = []
+  /** The next one last. */
+  #held: HeldExtent[] = []
   #position = 0
   #imageEnd = Number.POSITIVE_INFINITY
   #ending = false
@@ -78,7 +82,8 @@ export class ImageWriter implements ByteSink {
   reserve(): Buffer | Promise<Buffer> {
     if (this.#failure) return Promise.reject(this.#failure)
     const free = this.#free()
-    if (free >= LEAST_OFFER && this.#held.length === 0) return this.#offer(free)
+    if (free >= LEAST_OFFER && this.#held.length === 0 && !this.#options.spool.isWanted)
+      return this.#offer(free)
     return this.#reserveLater()
   }
 
@@ -108,6 +113,7 @@ export class ImageWriter implements ByteSink {
     const digest = this.#digest?.finish(this.#position) ?? null
     this.#dispatch()
     await this.#until(() => this.#isIdle())
+    await this.#options.spool.wipe()
     return digest
   }
 
@@ -120,6 +126,10 @@ export class ImageWriter implements ByteSink {
   async #reserveLater(): Promise<Buffer> {
     await this.#until(() => {
       if (this.#held.length > 0) return false
+      if (this.#options.spool.isWanted) {
+        void this.#prepare(false)
+        return false
+      }
       const free = this.#free()
       if (free >= LEAST_OFFER) return true
       this.#digest?.commit(this.#position, true)
@@ -153,21 +163,35 @@ export class ImageWriter implements ByteSink {
     for (const extent of [...work.extents, ...work.held.map((held) => held.extent)]) {
       if (extent.disk + extent.size > this.#options.diskSize) throw imageTooLarge(this.#options.diskSize)
     }
-    for (const extent of work.extents) this.#queue.add(extent)
-    this.#held.push(...work.held)
+    for (const extent of work.extents) {
+      this.#options.spool.claim(extent.disk, extent.size)
+      this.#queue.add(extent)
+    }
+    this.#held = [...work.held.toReversed(), ...this.#held]
   }
 
   /** Hands out what there is room for; jobs that are not full only when there is a reason to hurry. */
   #dispatch(hurry = this.#ending): void {
     while (!this.#failure && !this.#preparing && this.#options.workers.hasRoom) {
-      const held = this.#held[0]
+      const held = this.#held.at(-1)
       const extents = held ? [held.extent] : this.#queue.take(hurry, this.#ending)
       if (extents.length === 0) return
       const prepared = this.#isPreparedFor(extents)
       if (!prepared && !held) this.#queue.putBack(extents)
-      if (!prepared) return void this.#prepare()
-      if (held) this.#held.shift()
-      void this.#write(extents, held ? new Uint8Array(held.bytes) : null) // a copy: a view would take all of its buffer along
+      if (!prepared) return void this.#prepare(true)
+      if (held) this.#writeHeld(held)
+      else void this.#write(extents, null)
+    }
+  }
+
+  #writeHeld(held: HeldExtent): void {
+    this.#held.pop()
+    try {
+      const bytes = held.take()
+      this.#options.spool.claim(held.extent.disk, held.extent.size)
+      void this.#write([held.extent], bytes)
+    } catch (error) {
+      this.fail(error as Error)
     }
   }
 
@@ -210,14 +234,18 @@ export class ImageWriter implements ByteSink {
     )
   }
 
-  /** Once nothing is under way: two ways of writing must not meet in one page, nor zeros overtake data. */
-  async #prepare(): Promise<void> {
-    if (this.#underWay.size > 0) return // called again when the last one ends
+  /**
+   * Once nothing is under way: two ways of writing must not meet in one page, nor zeros overtake data. `small`: runs have come
+   * that do not fill the disk's alignment.
+   */
+  async #prepare(small: boolean): Promise<void> {
+    if (this.#preparing || this.#underWay.size > 0) return // called again when the last one ends
     this.#preparing = true
     try {
       if (!this.#restIsZero) await this.#options.zeroRest()
       this.#restIsZero = true
-      this.#channel = this.#options.buffered
+      this.#options.spool.ready()
+      if (small) this.#channel = this.#options.buffered
     } catch (error) {
       this.fail(error as Error)
     }

@@ -52,10 +52,10 @@ async function openQcow2(source: ImageSource, spoolBytes: number, head: Buffer |
     header,
     placesData: map !== null,
     view: map ? openQcow2View(source, map) : { read: unseen },
-    newDecoder: (diskSize, ring) => {
+    newDecoder: (diskSize, ring, store) => {
       if (map) return new PlannedQcow2Decoder(map)
       const read = (offset: number, length: number) => ring.read(offset, length)
-      return new UnplannedQcow2Decoder(start, { fileSize, diskSize, spoolBytes, read })
+      return new UnplannedQcow2Decoder(start, { fileSize, diskSize, spoolBytes, store, read })
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { ImageView, StreamDecoder } from '../decode/extent.ts'
 import type { Qcow2Header } from '../decode/qcow2-header.ts'
+import type { ChunkStore } from '../decode/spool.ts'
 import { Unseen } from '../table/image-reader.ts'
 import type { Ring } from './ring.ts'
 
@@ -14,8 +15,11 @@ export interface OpenedImage {
   placesData: boolean
   /** The decoded content, as far as it can be seen; else `read` rejects with Unseen. */
   view: Pick<ImageView, 'read'>
-  /** A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`. Throws ImagingError. */
-  newDecoder(diskSize: number, ring: Ring): StreamDecoder & { notes: string[] }
+  /**
+   * A decoder at byte 0, for a disk of `diskSize` bytes; what goes past it is in `ring`, and what it cannot keep in RAM goes
+   * to `store`. Throws ImagingError.
+   */
+  newDecoder(diskSize: number, ring: Ring, store: ChunkStore): StreamDecoder & { notes: string[] }
 }
 
 /** For a view of what cannot be looked at yet. */

@@ -7,11 +7,9 @@ import { Withheld } from '../disk/withheld.ts'
 import { eachRegion } from './each-region.ts'
 import { ImageWriter } from './image-writer.ts'
 import type { RingShare } from './ring.ts'
+import type { SpoolOnDisk } from './spool-on-disk.ts'
 import { Workers } from './workers.ts'
 import { BLOCK, shareWritten, WrittenMap } from './written-map.ts'
-
-/** Threads that hash, decode and write: with the network they fill two cores. */
-const WORKERS = 2
 
 /** With what a reader of the result should know, one sentence each; complete once the image has ended. */
 type Decoder = StreamDecoder & { readonly notes: string[] }
@@ -22,6 +20,9 @@ export interface StagingOptions {
   /** Bytes that a compressed cluster decodes to. */
   clusterSize: number
   ring: RingShare
+  spool: SpoolOnDisk
+  /** How many hash, decode, write and read back. */
+  threads: number
   /** Of the bytes that the source gives; null: no digest of them is made. */
   checkSumType: CheckSumType | null
   /** What is not written reads zero already. */
@@ -61,7 +62,12 @@ export class Staging {
     const written = shareWritten(options.disk.size)
     const { head: withheldHead, tail: withheldTail } = withheld
     const setup = { ring: options.ring, written, withheldHead, withheldTail, diskSize: options.disk.size }
-    return new Staging(options, await Workers.start(setup, WORKERS), new WrittenMap(written), withheld)
+    return new Staging(
+      options,
+      await Workers.start(setup, options.threads),
+      new WrittenMap(written),
+      withheld,
+    )
   }
 
   get notes(): string[] {

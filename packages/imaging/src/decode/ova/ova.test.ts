@@ -33,7 +33,11 @@ const open = async (file: Buffer, head = false) => {
 async function decode(file: Buffer, pieces = 4096, head = false): Promise<Buffer> {
   const image = await open(file, head)
   const { clusterSize } = image
-  return drive(Object.assign(image.newDecoder(capacity, undefined as never), { clusterSize }), file, pieces)
+  return drive(
+    Object.assign(image.newDecoder(capacity, undefined as never, undefined as never), { clusterSize }),
+    file,
+    pieces,
+  )
 }
 
 const good: { what: string; entries: TarEntry[] }[] = [
