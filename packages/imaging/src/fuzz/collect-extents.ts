@@ -48,7 +48,8 @@ export function collectExtents(decoder: Decoder, file: Buffer, random: Random): 
     at += piece.length
     assert.ok(decoder.needsFrom >= from && decoder.needsFrom <= at, 'what is needed goes on with the stream')
   }
-  take(decoder.finish(file.length), decoder.needsFrom, file.length)
+  const from = decoder.needsFrom
+  take(decoder.finish(file.length), from, file.length)
   return inOrder(decoder, found)
 }
 

@@ -131,7 +131,11 @@ export async function runDifferential(
       const batch: Accepted[] = []
       for (; batch.length < BATCH && next < end; result.images++) {
         const seed = next++
-        const accepted = await accept(seed, makeComparable(seed))
+        const image = makeComparable(seed)
+        const accepted = await accept(seed, image).catch((error: Error) => {
+          result.failures.push({ seed, image, fault: error.message })
+          return null
+        })
         if (accepted) batch.push(accepted)
       }
       if (batch.length > 0) await compare(join(folder, `${lane}-${round}`), batch, result)
