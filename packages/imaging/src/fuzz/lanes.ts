@@ -54,7 +54,7 @@ async function finish(lane: Lane, job: Job): Promise<Tally> {
     }
     const end = left.first + left.count
     if (left.isCareful) {
-      add(whole, { ...emptyTally(), runs: 1, failures: [{ seed: at, fault: died }] satisfies Failure[] })
+      add(whole, { ...emptyTally(), runs: at - left.first + 1, failures: [{ seed: at, fault: died }] satisfies Failure[] })
       left = { ...left, first: at + 1, count: end - at - 1 }
       if (left.count === 0 || whole.failures.length >= ENOUGH) return whole
     } else left = { ...left, first: at, count: end - at, isCareful: true }
