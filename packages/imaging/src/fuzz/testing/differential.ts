@@ -138,7 +138,11 @@ export async function runDifferential(
         })
         if (accepted) batch.push(accepted)
       }
-      if (batch.length > 0) await compare(join(folder, `${lane}-${round}`), batch, result)
+      try {
+        if (batch.length > 0) await compare(join(folder, `${lane}-${round}`), batch, result)
+      } catch (error) {
+        if (end === first + runs) throw error // else the signal ended qemu-img too
+      }
       tellFailures(result, told, say)
       if (performance.now() - toldAt < 10_000) continue
       toldAt = performance.now()
