@@ -47,8 +47,16 @@ async function site(t: TestContext, other?: Site): Promise<Site> {
     kind: 'deploy',
     deploymentId: 'd-1',
     epoch: 1,
-    image: { url: '', type: 'raw', httpHeader: [{ key: 'X-Token', value: 'canary-header' }], checkSum: null },
+    image: {
+      url: '',
+      type: 'raw',
+      httpHeader: [{ key: 'X-Token', value: 'canary-header' }],
+      checkSum: null,
+      sums: null,
+      signature: null,
+    },
     disk: { serial: 'S1', wwn: null, size: diskSize },
+    growLastPartition: false,
     boot: 'legacy',
     efiBootloaderPath: null,
     configDrive: {

@@ -123,6 +123,20 @@ test('write reads qcow2 over HTTP with the header given, and adds a config drive
   for (const { stdout, stderr } of [refused, ran]) assert.doesNotMatch(stdout + stderr, /canary/)
 })
 
+test('write --grow-last-partition lets the partition reach to the end of the disk', { skip }, async () => {
+  const to = at('grown.img')
+  const image = [raw, '--type', 'raw', '--to', to, '--size', '32MiB']
+  const ran = await byoi('write', ...image, '--grow-last-partition')
+  assert.equal(ran.status, 0, ran.stderr)
+  assert.match(tool('sgdisk', '-i', '1', to), /Last sector: 63487 /)
+  assert.match(tool('sgdisk', '-v', to), /No problems found/)
+  assert.match(String(ran.result['notes']), /Partition 1 was grown/)
+
+  const refused = await byoi('write', ...image, '--grow-last-partition', '--data-disk')
+  assert.equal(refused.status, 2)
+  assert.match(refused.stderr, /--data-disk and --grow-last-partition/)
+})
+
 test('write with a wrong checksum fails as SUM and leaves nothing that boots', { skip }, async () => {
   const to = at('sum.img')
   const wrong = '0'.repeat(32)
@@ -225,6 +239,26 @@ for (const [file, format] of [
     )
   })
 }
+
+test('inspect shows a page, and with --json nothing but the object', { skip }, async () => {
+  const page = await byoi('inspect', qcow2, '--disk-size', '32MiB')
+  assert.match(page.stdout, /^\S*image\.qcow2\n {2}format +qcow2/)
+  assert.match(page.stdout, /\nPartition table: GPT\n[^]*\nLayout\n[^]*\nVerdict\n/)
+  const json = await byoi('inspect', qcow2, '--disk-size', '32MiB', '--json')
+  assert.equal(json.stdout.trimEnd().split('\n').length, 1)
+  assert.deepEqual(json.result, page.result)
+})
+
+test('inspect of an image that would be refused tells why, and what it found', { skip }, async () => {
+  const ran = await byoi('inspect', qcow2, '--boot', 'uefi', '--disk-size', '32MiB')
+  assert.equal(ran.status, 1)
+  assert.match(ran.stdout, /\n {2}fits a disk of 32\.0 MiB +yes: /)
+  assert.match(ran.stdout, /\n {2}boots by UEFI +no: The server boots by UEFI, and .* Use an image that/)
+  const { verdicts, table, disk } = ran.result
+  assert.equal((verdicts as { boots: { answer: string } }).boots.answer, 'no')
+  assert.equal((table as { partitions: object[] }).partitions.length, 1)
+  assert.equal(disk, 'untouched')
+})
 
 test('wrong usage ends with status 2 and no result', async () => {
   const ran = await byoi('write', raw, '--type', 'raw')

@@ -22,6 +22,7 @@ import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
+import { establishTrust, type Trust } from './trust/trust.ts'
 import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
@@ -31,9 +32,13 @@ const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 /** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
 const UNPACKED_ROOM = 1024 * 1024 * 1024
 
+type PlannedAreas = Pick<BootAreas, 'head' | 'tail' | 'configDrive' | 'wipe'>
+
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
+  /** What vouches for the image; null until it has been fetched. */
+  trust: Trust | null
   report: Reporter
   threads: number
   ring: RingShare | null
@@ -55,6 +60,7 @@ interface Deployment {
 export async function deployImage(options: DeployOptions): Promise<DeployResult> {
   const deployment: Deployment = {
     options,
+    trust: null,
     report: new Reporter(options),
     threads: options.threads ?? threadCount(availableParallelism(), freemem()),
     ring: null,
@@ -67,6 +73,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
   const stop = () => deployment.staging?.stop(cancelled())
   options.signal?.addEventListener('abort', stop)
   try {
+    await fetchTrust(deployment)
     return await withRestarts(deployment)
   } catch (error) {
     throw withDiskState(error, deployment)
@@ -74,6 +81,14 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     options.signal?.removeEventListener('abort', stop)
     await deployment.disk?.close()
   }
+}
+
+/** Checksum files and signatures come before the disk is touched: from here on the checksum of the image is known. */
+async function fetchTrust(deployment: Deployment): Promise<void> {
+  const { options } = deployment
+  const trust = await establishTrust(options.image, sourceOf(deployment))
+  deployment.trust = trust
+  deployment.options = { ...options, image: { ...options.image, checkSum: trust.checkSum } }
 }
 
 async function withRestarts(deployment: Deployment): Promise<DeployResult> {
@@ -101,6 +116,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const checkSum = packed?.digest() ?? (ownDigest as string)
     for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
+    await assertSigned(deployment)
     noteWeakDigest(deployment)
     await staging.zeroRest()
     await staging.flush()
@@ -108,6 +124,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const configDrive = buildDrive(options, staging.disk.facts.sectorSize)
     const areas = await planPublication(deployment, staging, configDrive)
     const boot = await planBoot(deployment, staging)
+    await wipeGrownEnd(staging.disk, areas)
     await writeConfigDrive(deployment, staging.disk, areas, configDrive)
     await askPermit(deployment)
     await publishBootAreas(deployment, staging.disk, areas)
@@ -131,7 +148,8 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
 /** Opens what is served, and what is packed in it. */
 async function openImageSource(deployment: Deployment): Promise<MaybePacked> {
   const { options } = deployment
-  const source = await openSource(sourceOf(deployment))
+  const opened = await openSource(sourceOf(deployment))
+  const source = deployment.trust?.watch(opened) ?? opened
   try {
     return await unpacking(source, {
       checkSumType: checkSumTypeOf(options),
@@ -166,8 +184,12 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
   }
   if (source.ranged) return void (await source.stream(await prepare(null)))
   const headFirst = new HeadFirst(ringOf(deployment, true), prepare)
-  await source.stream(headFirst)
-  await headFirst.end()
+  try {
+    await source.stream(headFirst)
+    await headFirst.end()
+  } finally {
+    await headFirst.settle()
+  }
 }
 
 /** Refuses what would fail later, with the disk untouched. */
@@ -192,9 +214,11 @@ async function lookAhead(
   configDrive: Uint8Array | null,
 ): Promise<void> {
   const configDriveBytes = configDrive?.length ?? 0
+  const { growLastPartition = false } = options
   const read = (offset: number, length: number) => view.read(offset, length)
   const image: ImageReader = { imageSize: virtualSize ?? diskSize, sectorSize, read }
-  if (virtualSize !== undefined) await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes }))
+  if (virtualSize !== undefined)
+    await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes, growLastPartition }))
   await checkBoot(image, diskSize, options)
 }
 
@@ -244,6 +268,11 @@ function checkSumTypeOf({ image }: DeployOptions): CheckSumType {
   return image.checkSum?.type ?? 'sha256'
 }
 
+async function assertSigned({ trust, notes }: Deployment): Promise<void> {
+  await trust?.assertSigned()
+  for (const note of trust?.notes ?? []) notes.add(note)
+}
+
 /** MD5 and SHA-1 are in OVHcloud's contract, and tell accidents from the image that was meant, but not attacks. */
 function noteWeakDigest({ options, notes }: Deployment): void {
   const type = options.image.checkSum?.type
@@ -263,15 +292,16 @@ async function planPublication(
   deployment: Deployment,
   staging: Staging,
   configDrive: Uint8Array | null,
-): Promise<Pick<BootAreas, 'head' | 'tail' | 'configDrive'>> {
+): Promise<PlannedAreas> {
   deployment.report.progress('move-gpt')
   const { head, tail } = staging.withheld
   if (deployment.options.dataDisk)
-    return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null }
+    return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null, wipe: null }
   const areas = await planBootAreas({
     ...readerOf(staging),
     diskSize: staging.disk.size,
     configDriveBytes: configDrive?.length ?? 0,
+    growLastPartition: deployment.options.growLastPartition ?? false,
   }).catch((error: unknown) => {
     throw error instanceof ImagingError ? error : ioFailure('GPT', 'reading the partition table of', error)
   })
@@ -303,10 +333,22 @@ function readerOf(staging: Staging): ImageReader {
   }
 }
 
+/** Where a partition grew over what an earlier owner left. */
+async function wipeGrownEnd(disk: Disk, { wipe }: PlannedAreas): Promise<void> {
+  if (wipe)
+    await writeVerified(
+      disk,
+      wipe.offset,
+      Buffer.alloc(wipe.length),
+      'WRITE',
+      'zeroing the grown end of a partition on',
+    )
+}
+
 async function writeConfigDrive(
   { report }: Deployment,
   disk: Disk,
-  areas: Pick<BootAreas, 'configDrive'>,
+  areas: PlannedAreas,
   configDrive: Uint8Array | null,
 ): Promise<void> {
   report.progress('config-drive')
@@ -325,7 +367,7 @@ async function askPermit(deployment: Deployment): Promise<void> {
 async function publishBootAreas(
   deployment: Deployment,
   disk: Disk,
-  { head, tail }: Pick<BootAreas, 'head' | 'tail'>,
+  { head, tail }: PlannedAreas,
 ): Promise<void> {
   deployment.state = 'unknown'
   try {
@@ -350,14 +392,14 @@ function ringOf(deployment: Deployment, looksBack: boolean): RingShare {
 
 function sourceOf({ options, report }: Deployment): OpenSourceRequest {
   const { image, addressPolicy: policy, signal } = options
-  const { url, file, httpHeader, checkSum } = image
+  const { url, file, httpHeader, checkSum, signature } = image
   return {
     url,
     ...(file ? { file } : {}),
     httpHeader,
     policy,
     ...(signal ? { signal } : {}),
-    hasCheckSum: checkSum !== null,
+    hasCheckSum: checkSum !== null || Boolean(signature),
     onLog: (line) => report.log(line),
   }
 }

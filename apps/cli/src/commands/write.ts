@@ -11,14 +11,15 @@ import { parseChecksum, parseHeader, parseLocation, parseType } from '../parse-i
 import { parseSize } from '../parse-size.ts'
 import { noProgress, progressLine } from '../progress-line.ts'
 import { collect } from '../repeatable.ts'
+import { parseTrust, type TrustOptions, withTrust } from '../trust-options.ts'
 import { UsageError } from '../usage-error.ts'
 
-interface WriteOptions {
+interface WriteOptions extends TrustOptions {
   to: string
   type: string
-  checksum?: string
   header: string[]
   configdrive?: string
+  growLastPartition?: boolean
   dataDisk?: boolean
   size?: string
   sectorSize?: '512' | '4096'
@@ -29,15 +30,24 @@ interface WriteOptions {
 }
 
 export function addWrite(program: Command, context: Context): void {
-  program
+  const command = program
     .command('write')
     .description('write an image to a disk or file, verified, as the agent does; all its data is lost')
     .argument('<url|file>', 'where the image is')
     .requiredOption('--to <disk|file>', 'target: a block device or a regular file')
     .requiredOption('--type <type>', 'what the image is: qcow2, raw, ova or vmdk')
     .option('--checksum <type:hex>', 'digest of the image as served: md5, sha1, sha256 or sha512')
-    .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
+    .option(
+      '--header <header>',
+      "'Name: value' to send to the image's server with every request; may be repeated",
+      collect,
+      [],
+    )
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object; adds a config drive")
+    .option(
+      '--grow-last-partition',
+      'let the last partition reach to the end of the disk, in the partition table',
+    )
     .option('--data-disk', 'the image need not hold a partition table; nothing is moved or added')
     .option(
       '--size <size>',
@@ -53,9 +63,13 @@ export function addWrite(program: Command, context: Context): void {
     .option('--json', 'no progress on standard error; the result is JSON either way')
     .addHelpText(
       'after',
-      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.',
+      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.\nA clear-signed checksum file needs --key and no --signature.',
     )
-    .action((location: string, options: WriteOptions) => write(location, options, context))
+  withTrust(command, {
+    value: 'file|string',
+    what: 'public key of minisign or OpenPGP that must have signed',
+  })
+  command.action((location: string, options: WriteOptions) => write(location, options, context))
 }
 
 async function write(location: string, options: WriteOptions, context: Context): Promise<void> {
@@ -87,6 +101,10 @@ async function write(location: string, options: WriteOptions, context: Context):
 
 function deployOptions(location: string, options: WriteOptions): DeployOptions {
   const { size, sectorSize, checksum, configdrive } = options
+  if (options.dataDisk && options.growLastPartition)
+    throw new UsageError(
+      'Give one of --data-disk and --grow-last-partition: no partition of a data disk is changed.',
+    )
   const disk: TargetDisk = {
     path: options.to,
     ...(size === undefined ? {} : { size: parseSize(size) }),
@@ -99,6 +117,7 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
       ...parseLocation(location),
       httpHeader: options.header.map((header) => parseHeader(header)),
       checkSum: checksum === undefined ? null : parseChecksum(checksum),
+      ...parseTrust(options),
       type: parseType(options.type),
     },
     disk,
@@ -106,6 +125,7 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
     efiBootloaderPath: null,
     transport: null,
     configDrive: drive,
+    growLastPartition: options.growLastPartition ?? false,
     dataDisk: options.dataDisk ?? false,
     addressPolicy: everyAddress,
     spoolBytes: parseSize(options.spool),

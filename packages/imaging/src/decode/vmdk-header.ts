@@ -4,6 +4,8 @@ import { refuse } from './refuse.ts'
 export const SECTOR = 512
 /** Grains of one grain table; the specification knows no other number. */
 export const GRAINS_PER_TABLE = 512
+/** Entries of a grain directory, of 8 MiB: enough for 64 TiB in the usual grains of 64 KiB. */
+export const MAX_TABLES = 2 ** 21
 /** Grain directory of an extent whose header was written before it: the footer has it. */
 const AT_END = 0xffff_ffff_ffff_ffffn
 const LARGEST_GRAIN_SECTORS = 4096
@@ -70,12 +72,20 @@ export function readVmdkHeader(bytes: Uint8Array): VmdkHeader {
     throw refuse("The VMDK's descriptor reaches into its grains.", CONVERT)
   }
   const directory = view.getBigUint64(56, true) === AT_END ? null : number(view, 56)
+  const tables = Math.ceil(Number(capacity) / (grainSectors * GRAINS_PER_TABLE))
+  if (tables > MAX_TABLES)
+    throw refuse(`The VMDK needs ${tables} grain tables, more than ${MAX_TABLES}.`, CONVERT)
+  if (directory !== null && directory < overhead) {
+    const end = directory + Math.ceil((tables * 4) / SECTOR)
+    if (directory < descriptor.start + descriptor.count || end > overhead)
+      throw refuse(`The VMDK's grain directory stands at sector ${directory}, where none can be.`, CONVERT)
+  }
   return {
     virtualSize: Number(capacity) * SECTOR,
     grainSize: grainSectors * SECTOR,
     descriptor,
     directory,
-    tables: Math.ceil(Number(capacity) / (grainSectors * GRAINS_PER_TABLE)),
+    tables,
     overhead,
     zeroedGrains: (flags & FLAG.zeroedGrains) !== 0,
   }

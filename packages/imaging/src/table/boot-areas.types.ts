@@ -11,6 +11,8 @@ export interface BootAreasInput {
   sectorSize: 512 | 4096
   /** Bytes that the config drive needs as a partition at the end of the disk; 0 for none. */
   configDriveBytes: number
+  /** The partition that ends last is to reach to the end of the disk, or to the config drive. */
+  growLastPartition?: boolean
   /** Reads the decoded image (zero beyond its mapped parts). Never past `imageSize`. */
   read(offset: number, length: number): Promise<Uint8Array>
 }
@@ -22,6 +24,8 @@ export interface BootAreas {
   tail: Uint8Array
   /** Where the config drive goes; null when `configDriveBytes` is 0. Lies outside both boot areas. */
   configDrive: { offset: number; length: number } | null
+  /** The end of a partition that was grown: it must read zero before the disk is published. Lies outside both boot areas. */
+  wipe: { offset: number; length: number } | null
   table: TableSummary
   /** Things repaired or kept that a reader should know, one sentence each. */
   notes: string[]

@@ -153,3 +153,9 @@ export function encodeGptEntry(
   bytes.write(entry.name, 56, minEntrySize - 56, 'utf16le')
   return bytes
 }
+
+/** Gives the entry in slot `number` of `array` another last LBA, inclusive, in place. */
+export function setEndLba(array: Uint8Array, number: number, endLba: number, entrySize: number): void {
+  const bytes = Buffer.from(array.buffer, array.byteOffset, array.length)
+  bytes.writeBigUInt64LE(BigInt(endLba), (number - 1) * entrySize + 40)
+}

@@ -66,6 +66,14 @@ export function putMbrEntry(sector: Uint8Array, entry: MbrEntry): void {
   bytes.writeUInt32LE(entry.sectors, at + 12)
 }
 
+/** Gives the entry in slot `number` another length, in place; its last address says "use the LBA" from then on. */
+export function setMbrLength(sector: Uint8Array, number: number, sectors: number): void {
+  const at = tableAt + (number - 1) * entrySize
+  const bytes = view(sector)
+  bytes.set(chsBeyond, at + 5)
+  bytes.writeUInt32LE(sectors, at + 12)
+}
+
 const cover = (sectors: number): number => Math.min(sectors - 1, 0xffff_ffff)
 
 /**

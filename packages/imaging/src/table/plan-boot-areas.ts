@@ -1,15 +1,16 @@
 import { ImagingError } from '../error.ts'
 import { BOOT_AREA, type BootAreas, type BootAreasInput, type ImageAreas } from './boot-areas.types.ts'
+import { growRemedy } from './grow-partition.ts'
 import { readPadded } from './image-reader.ts'
 import { planGpt } from './plan-gpt.ts'
 import { planMbr } from './plan-mbr.ts'
 import { readTable } from './read-table.ts'
-import { configDriveError } from './table-error.ts'
+import { configDriveError, tableError } from './table-error.ts'
 
 /**
  * Works out the first and the last MiB of the disk, and the place of the config drive, before anything is written. The last
  * MiB is image data that reaches there, else zero, with the backup GPT at its end: a GPT that an earlier owner left at the
- * end of the disk cannot survive.
+ * end of the disk cannot survive. A partition grows in the table only: its file system is the image's own affair.
  *
  * @throws ImagingError GPT (the partition table cannot be used on this disk), CFG (no place for the config drive), DISK (the
  * disk is too small or not made of whole sectors)
@@ -30,9 +31,12 @@ export async function planBootAreas(input: BootAreasInput): Promise<BootAreas> {
       'Use an image with a GPT or MBR partition table or deploy without a config drive.',
     )
   }
+  if (input.growLastPartition)
+    throw tableError('The image has no partition table, so no partition of it can grow.', growRemedy)
   return {
     ...draft,
     configDrive: null,
+    wipe: null,
     table: { kind: 'none', partitions: [] },
     notes: [...notes, ...table.notes, 'The image has no partition table, so nothing was moved or added.'],
   }

@@ -7,11 +7,12 @@ import {
   type PartitionSummary,
 } from './boot-areas.types.ts'
 import { configLabel, findConfigPartition, placeConfigDrive } from './config-partition.ts'
-import { arraySectors, decodeGptEntries, encodeGptEntry, encodeGptHeader } from './gpt.ts'
+import { arraySectors, decodeGptEntries, encodeGptEntry, encodeGptHeader, setEndLba } from './gpt.ts'
 import type { GptEntry, GptHeader } from './gpt.ts'
+import { type Growth, growLast, growRemedy, growthNote, wipeGrownEnd } from './grow-partition.ts'
 import { guidBytes, randomGuid } from './guid.ts'
 import { imageSectors } from './image-reader.ts'
-import { MBR_SIZE, protectiveMbr } from './mbr.ts'
+import { decodeMbrEntries, MBR_SIZE, protectiveMbr } from './mbr.ts'
 import type { GptTable } from './read-gpt.ts'
 import { configDriveError, tableError } from './table-error.ts'
 
@@ -35,6 +36,9 @@ export async function planGpt(
   const { diskSize, sectorSize } = input
   const moved = moveHeader(input, table)
   const { array, configDrive, replaced } = await addConfigDrive(input, table)
+  const growth = input.growLastPartition
+    ? grow(input, table, moved.primary, head, array, { configDrive, replaced })
+    : null
   const primary: GptHeader = { ...moved.primary, entriesCrc: crc32(array) }
   const backup: GptHeader = { ...moved.backup, entriesCrc: crc32(array) }
   const { mbr, notes: mbrNotes } = protectiveMbr(
@@ -45,9 +49,10 @@ export async function planGpt(
 
   head.set(mbr, 0)
   head.set(encodeGptHeader(primary, sectorSize), sectorSize)
-  if (configDrive || table.repaired)
-    putPrimaryArray(head, array, primary.entriesLba * sectorSize, table.repaired)
+  if (configDrive || growth || table.repaired)
+    putPrimaryArray(head, array, primary.entriesLba * sectorSize, table.repaired || growth !== null)
   const tailOffset = diskSize - BOOT_AREA
+  const wipe = growth && wipeGrownEnd(growth, tail, diskSize)
   const backupArea = new Uint8Array((arraySectors(backup, sectorSize) + 1) * sectorSize)
   backupArea.set(array)
   backupArea.set(encodeGptHeader(backup, sectorSize), backupArea.length - sectorSize)
@@ -55,10 +60,12 @@ export async function planGpt(
 
   if (replaced !== undefined)
     notes.push(`Partition ${replaced} of the image was a config drive; it was replaced.`)
+  if (input.growLastPartition) notes.push(growthNote(growth))
   return {
     head,
     tail,
     configDrive,
+    wipe,
     table: { kind: 'gpt', partitions: summaries(decodeGptEntries(array, primary.entrySize), sectorSize) },
     notes: [...notes, ...table.notes, ...mbrNotes],
   }
@@ -89,7 +96,8 @@ function moveHeader({ diskSize, sectorSize }: BootAreasInput, { header, entries 
  */
 async function addConfigDrive(input: BootAreasInput, { header, array, entries }: GptTable) {
   const { configDriveBytes, diskSize, sectorSize } = input
-  if (configDriveBytes === 0) return { array, configDrive: null, replaced: undefined }
+  const changed = Uint8Array.from(array)
+  if (configDriveBytes === 0) return { array: changed, configDrive: null, replaced: undefined }
   const partitions = summaries(entries, sectorSize)
   const replaced = await findConfigPartition(input, partitions)
   const used = new Set(entries.map((entry) => entry.number))
@@ -122,19 +130,44 @@ async function addConfigDrive(input: BootAreasInput, { header, array, entries }:
     },
     header.entrySize,
   )
-  const changed = Uint8Array.from(array)
   changed.set(entry, (slot - 1) * header.entrySize)
   return { array: changed, configDrive: { offset, length }, replaced }
 }
 
-function putPrimaryArray(head: Uint8Array, array: Uint8Array, offset: number, repaired: boolean): void {
+/** Gives the last partition's entry in `array` its new end, in place. */
+function grow(
+  { sectorSize }: BootAreasInput,
+  { entries }: GptTable,
+  { entriesLba, entrySize, lastUsableLba }: GptHeader,
+  head: Uint8Array,
+  array: Uint8Array,
+  { configDrive, replaced }: { configDrive: BootAreas['configDrive']; replaced: number | undefined },
+): Growth | null {
+  const growth = growLast(
+    summaries(entries, sectorSize).filter(({ number }) => number !== replaced),
+    [(lastUsableLba + 1) * sectorSize, entriesLba * sectorSize, ...(configDrive ? [configDrive.offset] : [])],
+  )
+  if (!growth) return null
+  const { number, offset } = growth.partition
+  const mbr = decodeMbrEntries(head.subarray(0, MBR_SIZE))
+  if (mbr.some((entry) => entry.startLba * sectorSize === offset)) {
+    throw tableError(
+      `Partition ${number}, the last one of the image, is in its hybrid MBR as well and cannot grow.`,
+      growRemedy,
+    )
+  }
+  setEndLba(array, number, (offset + growth.length) / sectorSize - 1, entrySize)
+  return growth
+}
+
+function putPrimaryArray(head: Uint8Array, array: Uint8Array, offset: number, isForTable: boolean): void {
   if (offset + array.length <= head.length) {
     head.set(array, offset)
     return
   }
   const cause = `The GPT's entry array is at byte ${offset}, outside the first MiB, where it cannot be changed.`
   const remedy = 'Move the entry array of the image to LBA 2 (sgdisk --move-main-table=2).'
-  throw repaired ? tableError(cause, remedy) : configDriveError(cause, remedy)
+  throw isForTable ? tableError(cause, remedy) : configDriveError(cause, remedy)
 }
 
 const summaries = (entries: GptEntry[], sectorSize: number): PartitionSummary[] =>

@@ -1,15 +1,24 @@
 import type { BootAreas, BootAreasInput, ImageAreas, PartitionSummary } from './boot-areas.types.ts'
 import { findConfigPartition, placeConfigDrive } from './config-partition.ts'
-import { decodeMbrEntries, freeMbrSlots, isExtended, MBR_SIZE, type MbrEntry, putMbrEntry } from './mbr.ts'
+import { type Growth, growLast, growRemedy, growthNote, wipeGrownEnd } from './grow-partition.ts'
+import {
+  decodeMbrEntries,
+  freeMbrSlots,
+  isExtended,
+  MBR_SIZE,
+  type MbrEntry,
+  putMbrEntry,
+  setMbrLength,
+} from './mbr.ts'
 import type { MbrTable } from './read-mbr.ts'
-import { configDriveError } from './table-error.ts'
+import { configDriveError, tableError } from './table-error.ts'
 
 /** Sectors that a 32-bit start can reach: 2 TiB in 512 byte sectors. */
 const addressableSectors = 2 ** 32
 /** "Linux": what first-boot programs read is the volume, not the type. */
 const configDriveType = 0x83
 
-/** The image's MBR on the disk: byte for byte, but for the config drive's entry. */
+/** The image's MBR on the disk: byte for byte, but for the config drive's entry and the length of a partition that grows. */
 export async function planMbr(
   input: BootAreasInput,
   table: MbrTable,
@@ -20,10 +29,13 @@ export async function planMbr(
   const { configDrive, replaced } = await addConfigDrive(input, table, sectorZero)
   if (replaced !== undefined)
     notes.push(`Partition ${replaced} of the image was a config drive; it was replaced.`)
+  const growth = input.growLastPartition ? grow(input, table, sectorZero, configDrive, replaced) : null
+  if (input.growLastPartition) notes.push(growthNote(growth))
   return {
     head,
     tail,
     configDrive,
+    wipe: growth && wipeGrownEnd(growth, tail, input.diskSize),
     table: {
       kind: 'mbr',
       partitions: summaries([...decodeMbrEntries(sectorZero), ...table.logical], input.sectorSize),
@@ -64,6 +76,33 @@ async function addConfigDrive(input: BootAreasInput, { primary, logical }: MbrTa
   }
   putMbrEntry(sectorZero, { number: slot, bootFlag: 0, type: configDriveType, startLba, sectors })
   return { configDrive: { offset, length }, replaced }
+}
+
+/**
+ * Gives the last partition's entry its new length. Logical partitions do not grow: their lengths stand in the middle of the
+ * disk, outside of what is written last.
+ */
+function grow(
+  { diskSize, sectorSize }: BootAreasInput,
+  { primary }: MbrTable,
+  sectorZero: Uint8Array,
+  configDrive: BootAreas['configDrive'],
+  replaced: number | undefined,
+): Growth | null {
+  const growth = growLast(
+    summaries(primary, sectorSize).filter(({ number }) => number !== replaced),
+    [diskSize, addressableSectors * sectorSize, ...(configDrive ? [configDrive.offset] : [])],
+  )
+  if (!growth) return null
+  const { number } = growth.partition
+  if (primary.some((entry) => entry.number === number && isExtended(entry))) {
+    throw tableError(
+      `Partition ${number}, the last one of the image, is an extended partition and cannot grow.`,
+      growRemedy,
+    )
+  }
+  setMbrLength(sectorZero, number, growth.length / sectorSize)
+  return growth
 }
 
 const summaries = (entries: MbrEntry[], sectorSize: number): PartitionSummary[] =>
