@@ -55,7 +55,11 @@ if (values.help) {
 }
 const files = mutatedFiles(values.only)
 if (files.length === 0 || (values.sample !== undefined && !/^[1-9]\d*$/.test(values.sample))) {
-  console.error(files.length === 0 ? `No file's path contains ${values.only}.` : '--sample must be a whole number above 0.')
+  console.error(
+    files.length === 0
+      ? `No file's path contains ${values.only}.`
+      : '--sample must be a whole number above 0.',
+  )
   process.exit(2)
 }
 setPriority(19)
@@ -71,7 +75,10 @@ if (values.list) {
 }
 
 widenPath()
-await ensureTools({ 'qemu-img': 'qemu-utils', sgdisk: 'gdisk', sfdisk: 'fdisk', parted: 'parted' }, 'for the tests')
+await ensureTools(
+  { 'qemu-img': 'qemu-utils', sgdisk: 'gdisk', sfdisk: 'fdisk', parted: 'parted' },
+  'for the tests',
+)
 const baselines: Baseline[] = []
 await inLanes(sandbox.tests, async (file) => {
   const baseline = await baselineOf(sandbox, file)

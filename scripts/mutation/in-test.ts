@@ -25,11 +25,12 @@ Object.assign(globalThis, { __stryker__: switchboard })
 
 const { BYOI_MUTATION_REACHED: folder, BYOI_MUTATION_HITS: limit } = process.env
 if (limit !== undefined) Object.assign(switchboard, { hitCount: 0, hitLimit: Number(limit) })
-if (folder !== undefined) process.once('exit', () => {
-  const { user, system } = process.cpuUsage()
-  const record: Reached = {
-    hits: switchboard.mutantCoverage?.static ?? {},
-    cpuSeconds: isMainThread ? (user + system) / 1e6 : 0,
-  }
-  writeFileSync(join(folder, `${process.pid}-${threadId}.json`), JSON.stringify(record))
-})
+if (folder !== undefined)
+  process.once('exit', () => {
+    const { user, system } = process.cpuUsage()
+    const record: Reached = {
+      hits: switchboard.mutantCoverage?.static ?? {},
+      cpuSeconds: isMainThread ? (user + system) / 1e6 : 0,
+    }
+    writeFileSync(join(folder, `${process.pid}-${threadId}.json`), JSON.stringify(record))
+  })

@@ -16,15 +16,17 @@ export interface Baseline {
 
 export type Fate = 'killed' | 'killed by time' | 'survived' | 'not reached'
 
-const UNLIMITED: Limits = { cpuSeconds: 1200, wallSeconds: 1800 }
+/** For a test file without a mutant. */
+const PATIENCE: Limits = { cpuSeconds: 120, wallSeconds: 900 }
 
 /** @throws {Error} when the file's tests do not pass. */
 export async function baselineOf(sandbox: Sandbox, file: string): Promise<Baseline> {
   const folder = mkdtempSync(join(sandbox.folder, 'reached-'))
   const environment = { BYOI_MUTATION_REACHED: folder }
   const began = performance.now()
-  const verdict = await runTestFile(sandbox.folder, file, UNLIMITED, environment)
-  if (verdict !== 'passed') throw new Error(`The tests of ${file} must pass without a mutant, but: ${verdict}.`)
+  const verdict = await runTestFile(sandbox.folder, file, PATIENCE, environment)
+  if (verdict !== 'passed')
+    throw new Error(`The tests of ${file} must pass without a mutant, but: ${verdict}.`)
   const wallSeconds = (performance.now() - began) / 1000
   const hits = new Map<string, number>()
   let cpuSeconds = 0

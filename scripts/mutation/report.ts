@@ -44,12 +44,14 @@ export function printReport(results: Result[], all: number): void {
   for (const { mutant, fate } of left)
     console.log(`  ${mutantLine(mutant)}${fate === 'not reached' ? ' (no test reaches it)' : ''}`)
   console.log('\nScore by file:')
-  for (const [file, of] of Map.groupBy(results, ({ mutant }) => mutant.file)) console.log(`  ${scoreLine(file, of)}`)
+  for (const [file, of] of Map.groupBy(results, ({ mutant }) => mutant.file))
+    console.log(`  ${scoreLine(file, of)}`)
   console.log('\nScore by folder:')
   for (const [folder, of] of Map.groupBy(results, ({ mutant }) => mutant.file.split('/')[3]))
     console.log(`  ${scoreLine(`${folder}/`, of)}${of.length < all ? intervalOf(of) : ''}`)
   const byTime = results.filter(({ fate }) => fate === 'killed by time').length
-  const judged = results.length < all ? `a sample of ${results.length} of ${all} mutants` : `all ${all} mutants`
+  const judged =
+    results.length < all ? `a sample of ${results.length} of ${all} mutants` : `all ${all} mutants`
   console.log(`\n${judged}, ${byTime} of them killed by their time limit`)
   console.log(scoreLine('mutation score', results) + (results.length < all ? intervalOf(results) : ''))
 }

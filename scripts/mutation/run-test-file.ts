@@ -12,6 +12,18 @@ export interface Limits {
 
 export type Verdict = 'passed' | 'failed' | 'out of time'
 
+/** Process groups that run now; they end with this process. */
+const running = new Set<number>()
+process.once('exit', () => running.forEach(endGroup))
+
+function endGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // Nothing of it is left.
+  }
+}
+
 /** Ends at the first test that fails. What the tests leave in the temporary folder is removed. */
 export async function runTestFile(
   sandbox: string,
@@ -48,21 +60,21 @@ export async function runTestFile(
   )
   return new Promise((resolve, reject) => {
     let late = false
-    const endGroup = () => {
-      try {
-        process.kill(-(child.pid as number), 'SIGKILL')
-      } catch {
-        // Nothing of it is left.
-      }
+    const leader = child.pid
+    if (leader !== undefined) running.add(leader)
+    const end = () => {
+      if (leader === undefined) return
+      endGroup(leader)
+      running.delete(leader)
     }
     const timer = setTimeout(() => {
       late = true
-      endGroup()
+      end()
     }, limits.wallSeconds * 1000)
     child.once('error', reject)
     child.once('exit', (status, signal) => {
       clearTimeout(timer)
-      endGroup()
+      end()
       rmSync(temporary, { recursive: true, force: true })
       if (late || signal === 'SIGXCPU' || signal === 'SIGKILL') resolve('out of time')
       else resolve(status === 0 ? 'passed' : 'failed')

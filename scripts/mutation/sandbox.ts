@@ -1,5 +1,14 @@
 /** A copy of the image engine in which every mutant is built in and none is switched on. */
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { Instrumenter } from '@stryker-mutator/instrumenter'
@@ -50,7 +59,12 @@ const silent = {
 /** Files with code that deployments run, whose path contains `only`. */
 export function mutatedFiles(only: string): string[] {
   return globSync(`${SOURCE}/{${FOLDERS.join(',')}}/**/*.ts`, { cwd: root })
-    .filter((path) => !path.includes('/testing/') && !/\.(test|types|fixture|fuzz)\.ts$/.test(path) && !basename(path).startsWith('test-'))
+    .filter(
+      (path) =>
+        !path.includes('/testing/') &&
+        !/\.(test|types|fixture|fuzz)\.ts$/.test(path) &&
+        !basename(path).startsWith('test-'),
+    )
     .filter((path) => path.includes(only))
     .toSorted()
 }
@@ -70,7 +84,8 @@ export async function makeSandbox(files: string[]): Promise<Sandbox> {
     [...sources].map(([name, content]) => ({ name, content, mutate: true })),
     { plugins: null, excludedMutations: [], ignorers: [] },
   )
-  for (const { name, content } of instrumented) writeFileSync(join(folder, name), content + COUNT_ONLY_AT_FIRST)
+  for (const { name, content } of instrumented)
+    writeFileSync(join(folder, name), content + COUNT_ONLY_AT_FIRST)
   return {
     folder,
     mutants: mutants
@@ -84,8 +99,20 @@ export async function makeSandbox(files: string[]): Promise<Sandbox> {
         replacement,
       }))
       .filter((mutant) => !isSentence(mutant, sources.get(mutant.file) as string)),
-    tests: globSync(`${SOURCE}/{${FOLDERS.join(',')}}/**/*.test.ts`, { cwd: root }).toSorted(),
+    tests: testsBeside(files),
   }
+}
+
+/**
+ * The tests of the folders that the files are in, save those that compare with other programs or try random files: they take so long
+ * that they would be most of the time, and what only they notice deserves a test of its own.
+ */
+function testsBeside(files: string[]): string[] {
+  const folders = FOLDERS.filter((each) => files.some((file) => file.startsWith(`${SOURCE}/${each}/`)))
+  return folders
+    .flatMap((each) => globSync(`${SOURCE}/${each}/**/*.test.ts`, { cwd: root }))
+    .filter((path) => !/[.-](differential|tools|fuzz)\.test\.ts$/.test(path))
+    .toSorted()
 }
 
 /** Counting is dear in loops and of use in the first run only: afterwards the counter of each file does nothing. */
