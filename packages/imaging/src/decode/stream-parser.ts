@@ -59,7 +59,7 @@ export class StreamParser {
     const to = Math.min(want.from + want.length, end)
     if (to > from) {
       const part = bytes.subarray(from - offset, to - offset)
-      this.#parts.push(to < want.from + want.length ? part.slice() : part)
+      this.#parts.push(to < want.from + want.length ? new Uint8Array(part) : part)
       this.#have += part.length
     }
     this.position = Math.max(this.position, Math.min(to, end))
