@@ -113,7 +113,7 @@ describe('the ledger of grains', () => {
 
   test('holds 65536 empty tables, and no more', () => {
     const ledger = new GrainLedger(1)
-    const empty = table()
+    const empty = new Uint32Array(1)
     for (let sector = 1; sector <= 65_536; sector++) ledger.closeTable(sector, empty)
     assert.throws(() => ledger.closeTable(65_537, empty), says(/too far apart/, 'RAM'))
   })
