@@ -63,7 +63,7 @@ if (files.length === 0 || (values.sample !== undefined && !/^[1-9]\d*$/.test(val
   process.exit(2)
 }
 setPriority(19)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
 
 const sandbox = await makeSandbox(files)
 const all = sandbox.mutants

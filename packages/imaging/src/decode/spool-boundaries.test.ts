@@ -248,7 +248,7 @@ describe('a raw image', () => {
     const { extents, held } = decoder.finish(200_000)
     assert.deepEqual(extents, [copy(196_608, 3072)])
     assert.deepEqual(
-      held.map(({ extent, take }) => [extent, Buffer.from(take())]),
+      held.map((each) => [each.extent, Buffer.from(each.take())]),
       [[copy(199_680, 512), Buffer.concat([Buffer.alloc(320, 7)], 512)]],
     )
     assert.equal(decoder.needsFrom, 200_000)
@@ -274,7 +274,7 @@ describe('a raw image', () => {
       () => new RawDecoder({ size: 1025, diskSize: 1535 }),
       says('DISK', /at least 1025 bytes, but the disk has 1535/),
     )
-    new RawDecoder({ size: 1025, diskSize: 1536 })
+    assert.equal(new RawDecoder({ size: 1025, diskSize: 1536 }).virtualSize, 1536)
     assert.throws(() => new RawDecoder({ size: 0 }), says('FORMAT', /served file is empty/))
   })
 

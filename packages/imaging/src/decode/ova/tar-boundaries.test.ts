@@ -16,6 +16,8 @@ function header(
 }
 
 const put = (text: string, at: number) => (block: Buffer) => void block.write(text, at, 'latin1')
+const add = (difference: number, at: number) => (block: Buffer) =>
+  void block.writeUInt8((block.readUInt8(at) + difference) & 0xff, at)
 const name = (text: string) => (block: Buffer) => void block.fill(0, 0, 100).write(text, 0, 'latin1')
 
 /** Writes the size as GNU tar does where octal digits do not suffice. */
@@ -68,10 +70,10 @@ describe('a tar header', () => {
 
   const refused: [what: string, block: Buffer, cause: RegExp][] = [
     ['another magic', header(put('ustaR', 257)), /no tar archive/],
-    ['a checksum that is 1 too low', header(undefined, (block) => void block[0]--), /wrong checksum/],
-    ['a byte before the checksum changed', header(undefined, (block) => void block[147]++), /wrong checksum/],
-    ['a byte behind the checksum changed', header(undefined, (block) => void block[156]++), /wrong checksum/],
-    ['a changed last byte', header(undefined, (block) => void block[511]++), /wrong checksum/],
+    ['a checksum that is 1 too low', header(undefined, add(-1, 0)), /wrong checksum/],
+    ['a byte before the checksum changed', header(undefined, add(1, 147)), /wrong checksum/],
+    ['a byte behind the checksum changed', header(undefined, add(1, 156)), /wrong checksum/],
+    ['a changed last byte', header(undefined, add(1, 511)), /wrong checksum/],
     ['a checksum that is no number', header(undefined, put('zzzzzz', 148)), /damaged number/],
     ['no size', header(put('            ', 124)), /damaged number/],
     ['a digit 8', header(put('00000000008\0', 124)), /damaged number/],
