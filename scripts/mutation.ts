@@ -10,11 +10,12 @@ import { makeSandbox, mutatedFiles, type Mutant } from './mutation/sandbox.ts'
 const usage = `npm run test:mutation [-- OPTIONS]
 
 Changes the code of packages/imaging/src/decode and table in one place after the other and runs the tests that reach the place.
-A change after which every test passes is a survivor: it is listed with its place.
+A change after which every test passes is a survivor: it is listed with its place. The mutants come in an order by chance, so
+that a run that is ended early (Ctrl-C) gives an estimate too.
 
   --only TEXT    only files whose path contains TEXT
   --sample N     N mutants chosen at random; the score is then an estimate, given with its interval
-  --seed S       chooses the sample (default 1)
+  --seed S       gives the order of the mutants, and so the sample (default 1)
   --list         only lists the mutants
 `
 
@@ -31,13 +32,11 @@ async function inLanes<T>(items: T[], work: (item: T) => Promise<void>): Promise
   )
 }
 
-/** The same `count` mutants for the same seed and code, in the order of the files. */
-function sampleOf(mutants: Mutant[], count: number, seed: string): Mutant[] {
+/** In an order by chance that the seed and the code give, so that any first part of it is a fair sample. */
+function shuffled(mutants: Mutant[], seed: string): Mutant[] {
   const rank = ({ id }: Mutant) => createHash('sha256').update(`${seed} ${id}`).digest('hex')
-  const ranks = new Map(mutants.map((each) => [each, rank(each)]))
-  const chosen = mutants.toSorted((a, b) => ((ranks.get(a) as string) < (ranks.get(b) as string) ? -1 : 1))
-  const kept = new Set(chosen.slice(0, count))
-  return mutants.filter((each) => kept.has(each))
+  const ranks = mutants.map((mutant) => ({ mutant, rank: rank(mutant) }))
+  return ranks.toSorted((a, b) => (a.rank < b.rank ? -1 : 1)).map(({ mutant }) => mutant)
 }
 
 const { values } = parseArgs({
@@ -63,11 +62,20 @@ if (files.length === 0 || (values.sample !== undefined && !/^[1-9]\d*$/.test(val
   process.exit(2)
 }
 setPriority(19)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
-
 const sandbox = await makeSandbox(files)
 const all = sandbox.mutants
-const chosen = values.sample === undefined ? all : sampleOf(all, Number(values.sample), values.seed)
+const chosen = shuffled(all, values.seed).slice(0, Number(values.sample ?? all.length))
+const results: Result[] = []
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => end(130))
+
+/** Says what came out so far. */
+function end(status: number): never {
+  const inOrder = all.flatMap((mutant) => results.find((each) => each.mutant === mutant) ?? [])
+  console.log(`\nseed ${values.seed}`)
+  if (inOrder.length > 0) printReport(inOrder, all.length)
+  process.exit(status)
+}
+
 if (values.list) {
   for (const mutant of chosen) console.log(mutantLine(mutant))
   console.log(`${chosen.length} of ${all.length} mutants in ${files.length} files`)
@@ -87,12 +95,10 @@ await inLanes(sandbox.tests, async (file) => {
   console.log(`${file} reaches ${reached} of ${chosen.length} mutants in ${baseline.cpuSeconds.toFixed(1)} s`)
 })
 
-const results: Result[] = []
 await inLanes(chosen, async (mutant) => {
   const fate = await judge(sandbox, mutant, baselines)
   results.push({ mutant, fate })
   if (fate !== 'killed') console.log(`${results.length} of ${chosen.length}: ${fate}: ${mutantLine(mutant)}`)
+  else if (results.length % 25 === 0) console.log(`${results.length} of ${chosen.length}`)
 })
-results.sort((a, b) => all.indexOf(a.mutant) - all.indexOf(b.mutant))
-console.log(values.sample === undefined ? '' : `\nseed ${values.seed}`)
-printReport(results, all.length)
+end(0)

@@ -27,7 +27,7 @@ export function interval(hits: number, trials: number): [low: number, high: numb
   const centre = share + z ** 2 / (2 * trials)
   const spread = z * Math.sqrt((share * (1 - share)) / trials + z ** 2 / (4 * trials ** 2))
   const scale = 1 + z ** 2 / trials
-  return [(centre - spread) / scale, (centre + spread) / scale]
+  return [Math.max(0, (centre - spread) / scale), Math.min(1, (centre + spread) / scale)]
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
