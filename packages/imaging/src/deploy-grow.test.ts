@@ -60,7 +60,11 @@ async function makeImage(folder: string, script: string, sectorSize: number): Pr
   else {
     const loop = ['--find', '--show', '--sector-size', String(sectorSize), image]
     const device = (await run('losetup', loop)).stdout.trim()
-    await sfdisk(device, script).finally(() => run('losetup', ['--detach', device]))
+    try {
+      await sfdisk(device, script)
+    } finally {
+      await run('losetup', ['--detach', device])
+    }
   }
   const fileSystem = ['-q', '-F', '-b', '4096', '-E', `offset=${8 * MiB}`]
   await run('mkfs.ext4', [...fileSystem, image, String((20 * MiB) / 4096)])
