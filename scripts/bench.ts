@@ -6,7 +6,9 @@ import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type BenchImage, benchImages, VIRTUAL, warm } from './bench/images.ts'
+import { type BenchImage, benchImages, CASES, VIRTUAL, warm } from './bench/images.ts'
+import { partsOf } from './bench/limits.ts'
+import { type Peer, PEERS, stagedPath } from './bench/peers.ts'
 import { type BenchServer, serveFiles } from './bench/serve.ts'
 import { canLoop, freshTarget, type Target } from './bench/target.ts'
 import { hasTime, type Measured, timed } from './bench/timed.ts'
@@ -15,19 +17,18 @@ import { tryCommand } from './run-command.ts'
 
 const root = join(import.meta.dirname, '..')
 const cache = join(root, '.cache/bench')
-const PEER = 'curl to RAM + sha256sum + qemu-img convert + sync'
-const CASES = ['raw', 'qcow2', 'qcow2-zlib']
 /** No further round of a case begins when it would end later than this after the case began, in s. */
 const CASE_SECONDS = 150
 
-const HELP = `npm run bench -- [--case raw|qcow2|qcow2-zlib] [--rounds N] [--target loop|file] [--json]
+const HELP = `npm run bench -- [--case CASE] [--rounds N] [--target loop|file] [--json]
 
-Measures \`byoi write\`, read-back of everything written included, against
-  ${PEER}
-(which reads nothing back) from a server on this machine. The page cache holds the image for both sides.
-The first run makes the images, 10 GB under .cache/bench; RAM of 16 GiB and more is needed for the raw case.
+Measures \`byoi write\`, read-back of everything written included, from a server on this machine onto a disk, and what others do for
+the same work, who read nothing back:
+${PEERS.map(({ name, does }) => `  ${name.padEnd(10)}${does}\n`).join('')}
+and each part of the work alone, with the best that is at hand. The page cache holds the image for all sides. The first run makes the images,
+about 17 GB under .cache/bench; RAM of 20 GiB and more is needed where the peer unpacks into it.
 
-  --case      measure this one only; may be repeated
+  --case      ${CASES.join(', ')}; may be repeated (default: all)
   --rounds    how often each is run at most, in turns; medians are shown (default 3)
   --target    a loop device over tmpfs (root only, the default for root) or a file
   --json      the last line of standard output is one JSON array
@@ -35,14 +36,18 @@ The first run makes the images, 10 GB under .cache/bench; RAM of 16 GiB and more
 
 interface Row {
   case: string
-  ours_s: number
-  peer: string
-  peer_s: number
-  ratio: number
-  rss_mib: number
-  ours_cpu_s: number | null
-  peer_cpu_s: number | null
   rounds: number
+  ours_s: number
+  ours_cpu_s: number | null
+  rss_mib: number
+  /** By peer; null where it cannot do this. */
+  peers: Record<string, { seconds: number; cpu_s: number | null; rss_mib: number; ratio: number } | null>
+  /** By part of the work. */
+  parts: Record<string, { seconds: number; cpu_s: number | null }>
+  /** The slowest part's time over ours: 1 is as fast as that part alone. */
+  of_slowest_part: number
+  /** CPU seconds of all parts, spread over all cores, over our time. */
+  of_all_cores: number | null
 }
 
 interface Bench {
@@ -96,8 +101,20 @@ function wrongUsage(): string | undefined {
 
 async function bench(signal: AbortSignal): Promise<void> {
   widenPath()
-  await assertTools(['curl', 'sha256sum', 'qemu-img', 'sfdisk', 'sync'])
-  const images = (await benchImages(cache, log, signal)).filter((image) => values.case.includes(image.case))
+  await assertTools([
+    'bash',
+    'curl',
+    'gzip',
+    'openssl',
+    'qemu-img',
+    'sfdisk',
+    'sha256sum',
+    'sync',
+    'tar',
+    'xz',
+    'zstd',
+  ])
+  const images = await benchImages(cache, values.case, log, signal)
   const { target } = values
   const kind = target === 'file' || target === 'loop' ? target : (await canLoop()) ? 'loop' : 'file'
   await assertRam(images, kind)
@@ -138,18 +155,25 @@ function warnOfLoad(): void {
 
 async function assertTools(tools: string[]): Promise<void> {
   const found = await Promise.all(
-    tools.map(async (tool) => (await tryCommand(tool, ['--version'])).status !== 127),
+    tools.map(
+      async (tool) => (await tryCommand(tool, [tool === 'openssl' ? 'version' : '--version'])).status !== 127,
+    ),
   )
   const absent = tools.filter((_, index) => !found[index])
   if (absent.length > 0)
-    throw new Error(`Not installed: ${absent.join(', ')} (curl, coreutils, qemu-utils, fdisk).`)
+    throw new Error(
+      `Not installed: ${absent.join(', ')} (curl, openssl, coreutils, qemu-utils, fdisk, xz-utils, zstd).`,
+    )
 }
 
-/** The peer stages the image in RAM, and a loop device lies there too. */
+/** A peer stages the image in RAM, unpacked too, and a loop device lies there as well. */
 async function assertRam(images: BenchImage[], kind: Target['kind']): Promise<void> {
   const { bavail, bsize } = await statfs('/dev/shm')
-  const largest = Math.max(...images.map(({ bytes }) => bytes))
-  const needed = largest + (kind === 'loop' ? VIRTUAL : 0)
+  const staged = images.map(({ bytes, type, packing }) => {
+    const isStream = packing === 'gzip' || packing === 'zstd' || packing === 'xz'
+    return bytes + (isStream ? VIRTUAL : type === 'ova' ? bytes : 0)
+  })
+  const needed = Math.max(...staged) + (kind === 'loop' ? VIRTUAL : 0)
   if (bavail * bsize < needed)
     throw new Error(`/dev/shm needs ${Math.ceil(needed / 1e9)} GB free. Measure fewer cases, or a file.`)
 }
@@ -167,12 +191,12 @@ async function prime(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Ours and the peer in turns, each on a fresh target. */
+/** Ours and the peers in turns, each on a fresh target; then the parts alone. */
 async function benchCase(image: BenchImage, options: Bench): Promise<Row> {
   const { signal, withTime } = options
   const url = `${options.server.url}/${basename(image.path)}`
   const ours: Measured[] = []
-  const peer: Measured[] = []
+  const peers = new Map<Peer, Measured[]>(PEERS.map((peer) => [peer, []]))
   const started = performance.now()
   await warm(image.path, signal)
   for (let round = 1; round <= options.rounds; round++) {
@@ -180,24 +204,52 @@ async function benchCase(image: BenchImage, options: Bench): Promise<Row> {
     if (round > 1 && (seconds * round) / (round - 1) > CASE_SECONDS) break
     const a = await onFreshTarget(options, (target) => timed(oursOf(image, url, target), withTime, signal))
     log(`${image.case} ${round}: ours ${runText(a)}`)
-    const b = await onFreshTarget(options, (target) => runPeer(image, url, target, options))
-    log(`${image.case} ${round}: peer ${runText(b)}`)
     ours.push(a)
-    peer.push(b)
+    for (const [peer, runs] of peers) {
+      const b = await onFreshTarget(options, (target) => runPeer(peer, image, url, target, options))
+      if (b === null) continue
+      log(`${image.case} ${round}: ${peer.name} ${runText(b)}`)
+      runs.push(b)
+    }
   }
+  const parts: Row['parts'] = {}
+  await onFreshTarget(options, async ({ path }) => {
+    for (const { name, commands } of partsOf(image, url, path)) {
+      const { seconds, cpuSeconds } = await timed(commands, withTime, signal)
+      parts[name] = { seconds: round2(seconds), cpu_s: cpuSeconds && round2(cpuSeconds) }
+    }
+  })
+  log(
+    `${image.case}: alone ${Object.entries(parts)
+      .map(([name, { seconds }]) => `${name} ${seconds} s`)
+      .join(', ')}`,
+  )
   const oursSeconds = median(ours.map(({ seconds }) => seconds))
-  const peerSeconds = median(peer.map(({ seconds }) => seconds))
+  const all = Object.values(parts)
+  const cpu = all.reduce((sum, { cpu_s: each }) => sum + (each ?? 0), 0)
   return {
     case: image.case,
-    ours_s: round2(oursSeconds),
-    peer: PEER,
-    peer_s: round2(peerSeconds),
-    ratio: round2(peerSeconds / oursSeconds),
-    rss_mib: Math.round(Math.max(...ours.map(({ rssMib }) => rssMib))),
-    ours_cpu_s: withTime ? round2(median(ours.map(({ cpuSeconds }) => cpuSeconds ?? 0))) : null,
-    peer_cpu_s: withTime ? round2(median(peer.map(({ cpuSeconds }) => cpuSeconds ?? 0))) : null,
     rounds: ours.length,
+    ours_s: round2(oursSeconds),
+    ours_cpu_s: withTime ? cpuOf(ours) : null,
+    rss_mib: Math.round(Math.max(...ours.map(({ rssMib }) => rssMib))),
+    peers: Object.fromEntries(
+      [...peers].map(([{ name }, runs]) => {
+        if (runs.length === 0) return [name, null]
+        const seconds = median(runs.map((run) => run.seconds))
+        const rss_mib = Math.round(Math.max(...runs.map(({ rssMib }) => rssMib)))
+        const ratio = round2(seconds / oursSeconds)
+        return [name, { seconds: round2(seconds), cpu_s: withTime ? cpuOf(runs) : null, rss_mib, ratio }]
+      }),
+    ),
+    parts,
+    of_slowest_part: round2(Math.max(...all.map(({ seconds }) => seconds)) / oursSeconds),
+    of_all_cores: withTime ? round2(cpu / availableParallelism() / oursSeconds) : null,
   }
+}
+
+function cpuOf(runs: Measured[]): number {
+  return round2(median(runs.map(({ cpuSeconds }) => cpuSeconds ?? 0)))
 }
 
 function runText({ seconds, cpuSeconds, rssMib }: Measured): string {
@@ -214,29 +266,24 @@ function oursOf({ type, sha256 }: BenchImage, url: string, { path }: Target): st
 }
 
 async function runPeer(
-  { type, path }: BenchImage,
+  peer: Peer,
+  image: BenchImage,
   url: string,
   target: Target,
   { withTime, signal }: Bench,
-): Promise<Measured> {
-  const staged = join('/dev/shm', `byoi-bench-${process.pid}-${basename(path)}`)
+): Promise<Measured | null> {
+  const staged = stagedPath(image)
+  const commands = peer.commands({ image, url, target: target.path, staged })
+  if (commands === null) return null
   try {
-    return await timed(
-      [
-        ['curl', '--silent', '--show-error', '--fail', '--output', staged, url],
-        ['sha256sum', '--', staged],
-        ['qemu-img', 'convert', '-n', '-f', type, '-O', 'raw', staged, target.path],
-        ['sync', target.path],
-      ],
-      withTime,
-      signal,
-    )
+    return await timed(commands, withTime, signal)
   } finally {
     await rm(staged, { force: true })
+    await rm(`${staged}.inner`, { force: true })
   }
 }
 
-async function onFreshTarget({ kind }: Bench, run: (target: Target) => Promise<Measured>): Promise<Measured> {
+async function onFreshTarget<T>({ kind }: Bench, run: (target: Target) => Promise<T>): Promise<T> {
   const target = await freshTarget(kind, cache, VIRTUAL)
   try {
     return await run(target)
@@ -250,15 +297,26 @@ function print(rows: Row[]): void {
     rows.map((row) => ({
       case: row.case,
       'ours s': row.ours_s,
-      'peer s': row.peer_s,
-      ratio: row.ratio,
-      'ours RSS MiB': row.rss_mib,
-      'ours CPU s': row.ours_cpu_s,
-      'peer CPU s': row.peer_cpu_s,
+      'CPU s': row.ours_cpu_s,
+      'RSS MiB': row.rss_mib,
+      ...Object.fromEntries(
+        PEERS.flatMap(({ name }) => {
+          const peer = row.peers[name]
+          return [
+            [`${name} s`, peer?.seconds ?? '-'],
+            [`${name} ratio`, peer?.ratio ?? '-'],
+          ]
+        }),
+      ),
+      'of slowest part': row.of_slowest_part,
+      'of all cores': row.of_all_cores,
       rounds: row.rounds,
     })),
   )
-  console.log(`peer: ${PEER}; read-back counted on our side only`)
+  for (const { name, does } of PEERS) console.log(`${name}: ${does}`)
+  console.log('Read-back counted on our side only.')
+  console.log('of slowest part: time of the slowest of network, digest, decoding and disk alone, over ours.')
+  console.log('of all cores: CPU seconds of these parts together, spread over all cores, over ours.')
   if (values.json) console.log(JSON.stringify(rows))
 }
 

@@ -9,15 +9,16 @@ const root = join(import.meta.dirname, '..')
 /** Who may import which workspace, and what to do instead. The table stands in ARCHITECTURE.md too. */
 const rules = [
   { folder: 'packages/contract', may: [], instead: 'a package stands alone: take the value as an argument' },
+  { folder: 'packages/signing', may: [], instead: 'a package stands alone: take the value as an argument' },
   {
     folder: 'packages/imaging',
-    may: [],
+    may: ['signing'],
     instead: 'the caller translates between the contract and the engine',
   },
   { folder: 'packages/bmc', may: [], instead: 'a BMC driver takes plain values: pass them in' },
   {
     folder: 'apps/control',
-    may: ['contract', 'bmc'],
+    may: ['contract', 'bmc', 'signing'],
     instead: 'the control plane touches no image: let the agent do it, by an order',
   },
   {
@@ -132,7 +133,7 @@ const forbidden = [
   {
     what: 'a setting read from the environment in a package',
     pattern: /\bprocess\.env(?:\.|\[)/,
-    in: ['packages/contract', 'packages/imaging', 'packages/bmc'],
+    in: ['packages/contract', 'packages/signing', 'packages/imaging', 'packages/bmc'],
     instead: 'take the setting as an argument; main files read the environment',
   },
   {

@@ -43,6 +43,8 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
     url: 'https://user:canary-password@images.example.test/a.qcow2?token=canary-token',
     type: 'qcow2',
     httpHeader: [{ key: 'Authorization', value: 'canary-header' }],
+    sums: null,
+    signature: null,
     checkSum: { type: 'sha256', value: 'ab'.repeat(32) },
   },
   disk: { serial: 'S1', wwn: null, size: diskSize },
@@ -151,6 +153,42 @@ test('a deploy order is carried out, reported and heard', { skip }, async (t) =>
   const everything = JSON.stringify([plane.reports(), lines])
   assert.doesNotMatch(everything, /canary/)
   assert.match(everything, /images\.example\.test/)
+})
+
+test('what an image is to be verified by reaches the engine, and its URLs are masked', {
+  skip,
+}, async (t) => {
+  const url = (name: string) => `https://images.example.test/${name}?token=canary-${name}`
+  const { plane, run, lines } = await prepare(
+    t,
+    deployOrder({
+      image: {
+        ...deployOrder().image,
+        checkSum: null,
+        sums: { url: url('SUMS'), name: 'a', keys: ['k1'], signatureUrl: url('SUMS.sig') },
+        signature: { url: url('image.sig'), keys: ['k2'] },
+      },
+    }),
+  )
+  const calls: DeployOptions[] = []
+  const failing: Engine = (options) => {
+    calls.push(options)
+    const cause = `Not good: ${url('SUMS')}, ${url('SUMS.sig')}, ${url('image.sig')}, canary-SUMS.`
+    return Promise.reject(new ImagingError('TRUST', { cause, remedy: 'Give another.' }))
+  }
+  assert.equal(await run(failing), 'done')
+  assert.deepEqual(calls[0]?.image.sums, {
+    url: url('SUMS'),
+    name: 'a',
+    keys: ['k1'],
+    signature: { url: url('SUMS.sig') },
+  })
+  assert.deepEqual(calls[0]?.image.signature, { url: url('image.sig'), keys: ['k2'] })
+  const outcome = plane.outcome()
+  assert.ok(outcome?.kind === 'failed')
+  assert.equal(outcome.failure.code, 'TRUST')
+  assert.match(outcome.failure.cause, /image\.sig\?\*\*\*/)
+  assert.doesNotMatch(JSON.stringify([plane.reports(), lines]), /canary/)
 })
 
 test('a message whose answer is lost is repeated with its number and text', { skip }, async (t) => {

@@ -114,6 +114,13 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
       type: image.type,
       httpHeader: image.httpHeader,
       checkSum: image.checkSum as DeployOptions['image']['checkSum'],
+      sums: image.sums && {
+        url: image.sums.url,
+        name: image.sums.name,
+        keys: image.sums.keys,
+        signature: image.sums.signatureUrl === null ? null : { url: image.sums.signatureUrl },
+      },
+      signature: image.signature,
     },
     disk: targetDisk(order, disks),
     boot: order.boot,
@@ -162,11 +169,12 @@ function failureOf(error: unknown, order: DeployOrder, mask: (text: string) => s
   const text = (value: string) => mask(value).slice(0, 4096)
   const { image } = order
   const failure = (code: ErrorCode, cause: string, remedy: string, disk: DiskState): AgentFailure => {
-    const { got, expected } = error instanceof ImagingError ? error : {}
+    const { got, expected, checkSumType } = error instanceof ImagingError ? error : {}
     const message = errorMessage(code, {
       url: maskUrl(image.url),
       imageType: image.type,
       ...(image.checkSum === null ? {} : { checkSumType: image.checkSum.type }),
+      ...(checkSumType === undefined ? {} : { checkSumType }),
       ...(got === undefined ? {} : { got }),
       ...(expected === undefined ? {} : { expected }),
     })

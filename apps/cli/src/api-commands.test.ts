@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
-import type { ByoiBody, NewKeyBody, NewServerBody } from '@byoi/contract'
+import type { ByoiBody, DeploymentBody, NewKeyBody, NewServerBody } from '@byoi/contract'
 import { byoi, environment, keys, type Route, testApi, view } from './api.fixture.ts'
 import { parseOvhConf } from './ovh-conf.ts'
 
@@ -60,6 +60,60 @@ test('deploy sends what the command line says, and shows what was started', asyn
   assert.match(ran.stdout, /^deployment: +d-1 \(deploy\)$/m)
   assert.deepEqual(api.calls, [`POST ${byoiPath}`, `GET ${currentPath}`])
   assert.doesNotMatch(ran.stdout + ran.stderr, /canary/)
+})
+
+test('deploy by our own call sends what the image is to be verified by', async (t) => {
+  const bodies: DeploymentBody[] = []
+  const { api, env } = await serve(t, {
+    [`POST ${currentPath}`]: (given) => {
+      bodies.push(given as DeploymentBody)
+      return { id: 'd-1' }
+    },
+    [`GET ${currentPath}`]: () => view(),
+  })
+  const deploy = async (...args: string[]) =>
+    assert.equal((await byoi(['deploy', name, '--url', 'http://a/i', ...args], env)).status, 0)
+  const sums = ['--checksum-url', 'http://a/SUMS', '--checksum-name', 'b']
+  await deploy('--type', 'vmdk')
+  await deploy('--type', 'raw', ...sums)
+  await deploy('--type', 'raw', ...sums, '--signature', 'http://a/SUMS.sig', '--key', 'one', '--key', 'two')
+  await deploy('--type', 'raw', '--signature', 'http://a/i.sig', '--key', 'one')
+  const image = { URL: 'http://a/i', type: 'raw' }
+  const list = { checkSumUrl: 'http://a/SUMS', checkSumName: 'b' }
+  assert.deepEqual(bodies, [
+    { ...image, type: 'vmdk' },
+    { ...image, ...list },
+    { ...image, ...list, signatureUrl: 'http://a/SUMS.sig', signatureOf: 'sums', keyNames: ['one', 'two'] },
+    { ...image, signatureUrl: 'http://a/i.sig', signatureOf: 'image', keyNames: ['one'] },
+  ])
+  const local = await byoi(
+    ['deploy', name, '--url', 'http://a/i', '--type', 'raw', '--checksum-url', 'S'],
+    env,
+  )
+  assert.deepEqual([local.status, api.calls.length], [2, 8])
+})
+
+test('signing-key add, list and remove', async (t) => {
+  const key = { name: 'release', format: 'minisign', ids: ['0101010101010101'], createdAt: ended }
+  const given: unknown[] = []
+  const { env } = await serve(t, {
+    'POST /byoi/signingKey': (body) => (given.push(body), key),
+    'GET /byoi/signingKey': () => [key],
+    'DELETE /byoi/signingKey/release': () => null,
+  })
+  const path = file('release.pub', 'untrusted comment: x\nRWQ=\n')
+  const binary = join(directory, 'release.gpg')
+  writeFileSync(binary, Buffer.from([0x98, 1, 2]))
+  for (const text of [path, binary, 'RWQ='])
+    assert.equal((await byoi(['signing-key', 'add', 'release', text], env)).status, 0)
+  assert.deepEqual(
+    given,
+    ['untrusted comment: x\nRWQ=\n', 'mAEC', 'RWQ='].map((each) => ({ name: 'release', key: each })),
+  )
+  const list = await byoi(['signing-key', 'list'], env)
+  assert.match(list.stdout, /^NAME.*\nrelease +minisign +0101010101010101 /)
+  const removed = await byoi(['signing-key', 'remove', 'release'], env)
+  assert.deepEqual([removed.status, removed.stdout], [0, 'Removed release.\n'])
 })
 
 test('deploy --wait follows to the end; a broken stream is taken up where it broke', async (t) => {
@@ -271,7 +325,6 @@ test("--data uses the operator's key of that directory", async (t) => {
 })
 
 for (const [option, code] of [
-  [['--type', 'vmdk'], 'FORMAT'],
   [['--type', 'iso'], 'FORMAT'],
   [['--type', 'raw', '--checksum', 'crc32:00'], 'SUMTYPE'],
 ] as const) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ImagingError } from '@byoi/imaging'
-import { parseChecksum, parseHeader, parseLocation, parseDeployType, parseType } from './parse-image.ts'
+import { parseChecksum, parseHeader, parseLocation, parseType } from './parse-image.ts'
 import { UsageError } from './usage-error.ts'
 
 const md5 = 'd41d8cd98f00b204e9800998ecf8427e'
@@ -18,7 +18,6 @@ const refused = [
   { what: 'checksum type crc32', code: 'SUMTYPE', parse: () => parseChecksum('crc32:00000000') },
   { what: 'checksum type toString', code: 'SUMTYPE', parse: () => parseChecksum('toString:00') },
   { what: 'image type iso', code: 'FORMAT', parse: () => parseType('iso') },
-  { what: 'a bare VMDK for the API', code: 'FORMAT', parse: () => parseDeployType('vmdk') },
   { what: 'image type QCOW2', code: 'FORMAT', parse: () => parseType('QCOW2') },
 ]
 for (const { what, code, parse } of refused) {

@@ -22,17 +22,6 @@ export function parseType(text: string): ImageType {
   throw refused('FORMAT', `The type given is "${text}".`, 'Give --type qcow2, raw, ova or vmdk.')
 }
 
-/** The types of OVHcloud's call, which are fewer. */
-export function parseDeployType(text: string): Exclude<ImageType, 'vmdk'> {
-  const type = parseType(text)
-  if (type !== 'vmdk') return type
-  throw refused(
-    'FORMAT',
-    'The API takes no bare VMDK.',
-    'Pack it into an OVA, or convert it with qemu-img convert -O qcow2.',
-  )
-}
-
 /**
  * `TYPE:HEX`. Throws ImagingError SUMTYPE for a type that byoi does not know, and UsageError where the digest cannot be one
  * of its type.

@@ -10,6 +10,7 @@ import { addNetboot } from './commands/netboot.ts'
 import { addRamdisk } from './commands/ramdisk.ts'
 import { addRescue } from './commands/rescue.ts'
 import { addServer } from './commands/server/server.ts'
+import { addSigningKey } from './commands/signing-key.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWrite } from './commands/write.ts'
@@ -35,6 +36,7 @@ export function makeProgram(context: Context): Command {
   addRescue(program, context)
   addServer(program, context)
   addKey(program, context)
+  addSigningKey(program, context)
   addHold(program, context)
   addNetboot(program, context)
   addRamdisk(program)

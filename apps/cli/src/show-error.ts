@@ -34,11 +34,12 @@ export function printError(shown: ShownError, context: Context): void {
 /** The four texts of anything thrown. An ImagingError's sentence needs `facts` of the image. */
 export function describeError(error: unknown, facts: Parameters<typeof errorMessage>[1] = {}): ShownError {
   if (error instanceof ImagingError) {
-    const { code, cause, remedy, got, expected } = error
+    const { code, cause, remedy, got, expected, checkSumType } = error
     const known = {
       ...facts,
       ...(got === undefined ? {} : { got }),
       ...(expected === undefined ? {} : { expected }),
+      ...(checkSumType === undefined ? {} : { checkSumType }),
     }
     return { code, message: errorMessage(code, known), cause, remedy }
   }

@@ -24,6 +24,7 @@ import { listenForNotices } from './store/notices.ts'
 import { type SealingKey } from './store/secrets.ts'
 import { bmcServerOf } from './store/server-rows.ts'
 import { serversPort } from './store/servers-port.ts'
+import { signingKeysPort } from './store/signing-keys-port.ts'
 
 const noticeChannels = [changeChannel, outputChannel, inputChannel, viewerChannel]
 
@@ -78,6 +79,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     credentials: credentialsPort(db, masterKey),
     replays: replaysPort(db),
     keys: keysPort(db, masterKey),
+    signingKeys: signingKeysPort(db),
     servers: serversPort(enrolment),
     deployments: deploymentsPort(context, changesIn(notices)),
     serial: serialPort(context, notices),

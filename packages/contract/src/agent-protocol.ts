@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { NetworkConfig } from './agent-boot.ts'
+import { deployableTypes } from './byoi-request.types.ts'
 import { errorCodes } from './errors.ts'
 import { agentPhases, diskStates } from './phases.ts'
 
@@ -18,7 +19,7 @@ import { agentPhases, diskStates } from './phases.ts'
  * message of the lease (a repeat of a message keeps its number and is answered again, without a second effect);
  * `X-Byoi-Signature`, base64 of Ed25519 by the key given at join over `signedText(...)`.
  */
-export const agentProtocolVersion = 2
+export const agentProtocolVersion = 3
 
 export const agentPaths = {
   join: '/agent/v1/join',
@@ -156,6 +157,9 @@ export const ConfigDriveContent = Type.Object(
 )
 export type ConfigDriveContent = Static<typeof ConfigDriveContent>
 
+/** Of minisign or OpenPGP, as text. */
+const PublicKeys = Type.Array(Type.String())
+
 export const DeployOrder = Type.Object(
   {
     kind: Type.Literal('deploy'),
@@ -164,12 +168,30 @@ export const DeployOrder = Type.Object(
     image: Type.Object(
       {
         url: Type.String(),
-        type: Type.Union([Type.Literal('qcow2'), Type.Literal('raw'), Type.Literal('ova')]),
+        type: Type.Enum([...deployableTypes]),
         httpHeader: Type.Array(KeyValue),
         checkSum: Type.Union([
           Type.Object({ type: Type.String(), value: Type.String() }, closed),
           Type.Null(),
         ]),
+        /** Where the checksum is listed; `checkSum` is null then. */
+        sums: Type.Union([
+          Type.Object(
+            {
+              url: Type.String(),
+              /** The image's name in it; null: the last part of its URL. */
+              name: Type.Union([Type.String(), Type.Null()]),
+              /** Empty: it is believed as it is served. Else one of them must have signed it. */
+              keys: PublicKeys,
+              /** Null: it is clear-signed where there are keys. */
+              signatureUrl: Type.Union([Type.String(), Type.Null()]),
+            },
+            closed,
+          ),
+          Type.Null(),
+        ]),
+        /** Over the image as served. */
+        signature: Type.Union([Type.Object({ url: Type.String(), keys: PublicKeys }, closed), Type.Null()]),
       },
       closed,
     ),

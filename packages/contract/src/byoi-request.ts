@@ -5,7 +5,9 @@ import {
   type CheckSumType,
   checkSumTypes,
   type ConfigDriveRequest,
+  type DeployableType,
   imageTypes,
+  type RequestedUrl,
 } from './byoi-request.types.ts'
 import { checkShape } from './check-shape.ts'
 import { parseConfigDrive } from './config-drive-request.ts'
@@ -30,10 +32,19 @@ export function parseByoiRequest(
 ): ByoiRequest {
   refuseUnknownTypes(value)
   const body = checkShape(ByoiBody, value, call)
-  const url = parseImageUrl(body.URL, 'URL', options.deniedPorts)
+  return { ...requestOf(body, options), sums: null, signature: null, keyNames: [] }
+}
+
+/**
+ * What both calls have in common.
+ * @throws BadParameter
+ */
+export function requestOf(
+  body: Omit<ByoiBody, 'type'> & { type: DeployableType },
+  options: { deniedPorts?: readonly number[] } = {},
+): Omit<ByoiRequest, 'sums' | 'signature' | 'keyNames'> {
   return {
-    url: new Secret(url),
-    shownUrl: maskUrl(url),
+    ...requestedUrl(body.URL, 'URL', options.deniedPorts),
     type: body.type,
     checkSum: parseCheckSum(body),
     description: body.description === undefined ? null : parseDescription(body.description),
@@ -43,11 +54,17 @@ export function parseByoiRequest(
   }
 }
 
-/** The two enumerations have sentences of their own, so they are judged before the shape. */
-function refuseUnknownTypes(value: unknown): void {
+/** @throws BadParameter for `field` */
+export function requestedUrl(text: string, field: string, deniedPorts?: readonly number[]): RequestedUrl {
+  const url = parseImageUrl(text, field, deniedPorts)
+  return { url: new Secret(url), shownUrl: maskUrl(url) }
+}
+
+/** The two enumerations have sentences of their own, so they are judged before the shape. `types`: those of the call. */
+export function refuseUnknownTypes(value: unknown, types: readonly string[] = imageTypes): void {
   if (typeof value !== 'object' || value === null) return
   const { type, checkSumType } = value as { type?: unknown; checkSumType?: unknown }
-  if (typeof type === 'string' && !imageTypes.some((known) => known === type)) throw badImageType()
+  if (typeof type === 'string' && !types.includes(type)) throw badImageType(types)
   if (checkSumType !== undefined && !checkSumTypes.some((known) => known === checkSumType)) {
     throw new BadParameter(errorMessage('SUMTYPE'), {
       code: 'SUMTYPE',
@@ -58,15 +75,18 @@ function refuseUnknownTypes(value: unknown): void {
   }
 }
 
-const badImageType = (): BadParameter =>
+const badImageType = (types: readonly string[]): BadParameter =>
   new BadParameter(errorMessage('FORMAT'), {
     code: 'FORMAT',
     field: 'type',
     reason: 'The value of type is not an image type that byoi knows.',
-    remedy: `Send type as one of ${imageTypes.join(', ')}, in lower case, and convert the image where it is another.`,
+    remedy: `Send type as one of ${types.join(', ')}, in lower case, and convert the image where it is another.`,
   })
 
-function parseCheckSum({ checkSum, checkSumType: type }: ByoiBody): ByoiRequest['checkSum'] {
+function parseCheckSum({
+  checkSum,
+  checkSumType: type,
+}: Pick<ByoiBody, 'checkSum' | 'checkSumType'>): ByoiRequest['checkSum'] {
   if (checkSum === undefined && type === undefined) return null
   if (checkSum === undefined || type === undefined) {
     throw new BadParameter('Please provide checkSum AND checkSumType or none of them', {
@@ -93,7 +113,7 @@ function parseDescription(text: string): string {
  * The config drive of either form. Without `enable`, or with null, any other member asks for one. With `enable: false` the
  * other members are checked and then left aside: that is what the word says, and clients keep them in their forms.
  */
-function chooseConfigDrive(body: ByoiBody): ConfigDriveRequest | null {
+function chooseConfigDrive(body: Omit<ByoiBody, 'type'>): ConfigDriveRequest | null {
   const flat = flatMembers.filter((name) => isGiven(body[name]))
   if (body.configdrive === undefined) return flat.length === 0 ? null : parseConfigDrive(body, '')
   if (flat.length > 0) {

@@ -9,6 +9,14 @@ export type CheckSumType = (typeof checkSumTypes)[number]
 export const imageTypes = ['qcow2', 'raw', 'ova'] as const
 export type ImageType = (typeof imageTypes)[number]
 
+/** What our own route accepts beside them: a bare streamOptimized VMDK. */
+export const deployableTypes = [...imageTypes, 'vmdk'] as const
+export type DeployableType = (typeof deployableTypes)[number]
+
+/** What a signature may be over: the image as served, or the file that lists its checksum. */
+export const signedThings = ['image', 'sums'] as const
+export type SignedThing = (typeof signedThings)[number]
+
 const closed = { additionalProperties: false }
 const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
 
@@ -53,6 +61,50 @@ export const ByoiBody = Type.Object(
 )
 export type ByoiBody = Static<typeof ByoiBody>
 
+/** The name of a key that an account registers. */
+export const signingKeyNamePattern = '^[a-z0-9][a-z0-9._-]{0,63}$'
+
+/**
+ * The body of `POST /byoi/server/{serviceName}/deployment`: OVHcloud's call, one more image type, and how the image is to be
+ * verified beside or instead of by its checksum.
+ */
+export const DeploymentBody = Type.Object(
+  {
+    ...ByoiBody.properties,
+    type: Type.Enum([...deployableTypes], { description: 'Image type' }),
+    checkSumUrl: Type.Optional(Type.String({ description: 'File that lists checksums, such as SHA256SUMS' })),
+    checkSumName: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 255,
+        description: 'Name of the image in that file; the last part of its URL where absent',
+      }),
+    ),
+    signatureUrl: Type.Optional(Type.String({ description: 'Detached signature, of minisign or OpenPGP' })),
+    signatureOf: Type.Optional(
+      Type.Enum([...signedThings], {
+        description: 'What is signed: sums where there is a checkSumUrl, else image, where absent',
+      }),
+    ),
+    keyNames: Type.Optional(
+      Type.Array(Type.String({ pattern: signingKeyNamePattern }), {
+        maxItems: 8,
+        uniqueItems: true,
+        description: 'Signing keys of the account that calls, one of which must have signed',
+      }),
+    ),
+  },
+  closed,
+)
+export type DeploymentBody = Static<typeof DeploymentBody>
+
+/** A URL whose query may hold a token. */
+export interface RequestedUrl {
+  url: Secret
+  /** For answers, logs and errors: the query masked. */
+  shownUrl: string
+}
+
 export interface SecretKeyValue {
   key: string
   value: Secret
@@ -66,15 +118,19 @@ export interface ConfigDriveRequest {
   userMetadatas: SecretKeyValue[]
 }
 
-/** The body of `POST .../bringYourOwnImage`, checked and normalised. Only `parseByoiRequest` makes one. */
-export interface ByoiRequest {
-  /** Normalised by the WHATWG URL parser. Its query may hold a token. */
-  url: Secret
-  /** For answers, logs and errors: the query masked. */
-  shownUrl: string
-  type: ImageType
+/**
+ * What is to be deployed, checked and normalised. Only `parseByoiRequest` and `parseDeploymentRequest` make one. The URL is
+ * normalised by the WHATWG URL parser.
+ */
+export interface ByoiRequest extends RequestedUrl {
+  type: DeployableType
   /** `value` in lower-case hex of the type's length. */
   checkSum: { type: CheckSumType; value: string } | null
+  /** Where the checksum is listed instead, under `name`, or null: the last part of the image's URL. */
+  sums: (RequestedUrl & { name: string | null }) | null
+  signature: (RequestedUrl & { of: SignedThing }) | null
+  /** Without a signature: one of these must have signed `sums` in itself. */
+  keyNames: string[]
   description: string | null
   diskGroupId: number | null
   httpHeader: SecretKeyValue[]

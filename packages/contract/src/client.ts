@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers'
-import { type ByoiBody } from './byoi-request.types.ts'
+import { type ByoiBody, type DeploymentBody } from './byoi-request.types.ts'
 import { type DeploymentView } from './deployment-view.ts'
 import {
   type HoldDecision,
@@ -8,9 +8,11 @@ import {
   type NewKeyAnswer,
   type NewKeyBody,
   type NewServerBody,
+  type NewSigningKeyBody,
   type ServerAnswer,
   type ServerChangeBody,
   type ServerCheck,
+  type SigningKeyAnswer,
   type StartedAnswer,
 } from './operator-api.ts'
 import { type ByoiStatus, type DedicatedChange, type DedicatedServer } from './ovh-models.ts'
@@ -70,6 +72,11 @@ export class ByoiClient {
 
   async deploy(serviceName: string, body: ByoiBody): Promise<void> {
     await this.post(`${server(serviceName)}/bringYourOwnImage`, body)
+  }
+
+  /** As `deploy`, by the call that also takes checksum files and signatures. */
+  startDeployment(serviceName: string, body: DeploymentBody): Promise<StartedAnswer> {
+    return this.post(`${ofServer(serviceName)}/deployment`, body)
   }
 
   status(serviceName: string): Promise<ByoiStatus> {
@@ -211,6 +218,19 @@ export class ByoiClient {
 
   async revokeKey(applicationKey: string): Promise<void> {
     await this.delete(`/byoi/key/${encodeURIComponent(applicationKey)}`)
+  }
+
+  /** Registers a public key of the account, for `keyNames` of its deployments. */
+  addSigningKey(body: NewSigningKeyBody): Promise<SigningKeyAnswer> {
+    return this.post('/byoi/signingKey', body)
+  }
+
+  signingKeys(): Promise<SigningKeyAnswer[]> {
+    return this.get('/byoi/signingKey')
+  }
+
+  async removeSigningKey(name: string): Promise<void> {
+    await this.delete(`/byoi/signingKey/${encodeURIComponent(name)}`)
   }
 
   async #call<T>(call: Call): Promise<T> {

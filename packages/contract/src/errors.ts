@@ -16,6 +16,7 @@ export const errorCodes = [
   'BMC',
   'DISK',
   'BOOT',
+  'TRUST',
   'CANCELLED',
   'INTERNAL',
 ] as const
@@ -46,6 +47,7 @@ const sentences: Record<ErrorCode, (facts: ErrorFacts) => string> = {
   BMC: () => "Could not control the server's power or boot device.",
   DISK: () => 'The target disk cannot take this image.',
   BOOT: () => 'The image cannot boot on this server.',
+  TRUST: () => 'The image could not be verified by its checksum file or signature.',
   CANCELLED: () => 'The deployment was cancelled.',
   INTERNAL: () => 'The deployment failed by a fault of byoi itself.',
 }

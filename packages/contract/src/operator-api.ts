@@ -2,6 +2,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { type DiskFacts, type MachineFacts } from './agent-protocol.ts'
 import { ruleMethods } from './access-rules.ts'
 import { AgentBoot } from './agent-boot.ts'
+import { signingKeyNamePattern } from './byoi-request.types.ts'
 
 const closed = { additionalProperties: false }
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
@@ -200,4 +201,27 @@ export interface KeyAnswer {
   state: 'validated' | 'expired' | 'revoked'
   createdAt: string
   expiresAt: string | null
+}
+
+/** What may be given as one signing key, in characters: a ring of OpenPGP keys with many certifications has room. */
+const longestSigningKey = 64 * 1024
+
+/** Body of `POST /byoi/signingKey`. `key`: a public key of minisign or OpenPGP, as text. */
+export const NewSigningKeyBody = Type.Object(
+  {
+    name: Type.String({ pattern: signingKeyNamePattern }),
+    key: Type.String({ minLength: 1, maxLength: longestSigningKey }),
+  },
+  closed,
+)
+export type NewSigningKeyBody = Static<typeof NewSigningKeyBody>
+
+/** Answer of `POST /byoi/signingKey` and element of `GET /byoi/signingKey`. */
+export interface SigningKeyAnswer {
+  name: string
+  format: 'minisign' | 'openpgp'
+  /** Key ids, of subkeys too, in upper-case hex: what a signature names its key by. */
+  ids: string[]
+  /** RFC 3339. */
+  createdAt: string
 }

@@ -1,3 +1,4 @@
+import { availableParallelism, freemem } from 'node:os'
 import { type BootVerdict, checkBoot } from './boot/check-boot.ts'
 import { buildConfigDrive } from './configdrive/build-config-drive.ts'
 import type { CheckSumType, DeployOptions, DeployResult } from './deploy-image.types.ts'
@@ -22,18 +23,19 @@ import { Reporter } from './pipeline/reporter.ts'
 import { Ring, type RingShare, sharedPages } from './pipeline/ring.ts'
 import { SpoolOnDisk } from './pipeline/spool-on-disk.ts'
 import { Staging } from './pipeline/staging.ts'
+import { ringBytes, threadCount } from './pipeline/thread-count.ts'
 import { BLOCK } from './pipeline/written-map.ts'
 import { type DiskPlan, planDisks, prepareDisk, readerOf } from './publication.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
 import { BOOT_AREA } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
+import { establishTrust, type Trust } from './trust/trust.ts'
 import { type MaybePacked, packedFile, unpacking } from './unpack/packed-source.ts'
 
 /** The first attempt and two more, for a file that changes while it is served. */
 const ATTEMPTS = 3
-/** Enough to keep digest and writers busy. Tables that come behind the data they place need room to look back as well. */
-const RING_BYTES = 12 * 1024 * 1024
+/** What a buffer has at least where tables come behind the data they place, to look back. */
 const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 /** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
 const UNPACKED_ROOM = 1024 * 1024 * 1024
@@ -41,7 +43,10 @@ const UNPACKED_ROOM = 1024 * 1024 * 1024
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
+  /** What vouches for the image; null until it has been fetched. */
+  trust: Trust | null
   report: Reporter
+  threads: number
   ring: RingShare | null
   startedAt: number
   /** What the disks hold now, whatever happens next: of several, the worst. */
@@ -61,7 +66,9 @@ interface Deployment {
 export async function deployImage(options: DeployOptions): Promise<DeployResult> {
   const deployment: Deployment = {
     options,
+    trust: null,
     report: new Reporter(options),
+    threads: options.threads ?? threadCount(availableParallelism(), freemem()),
     ring: null,
     startedAt: performance.now(),
     state: 'untouched',
@@ -72,6 +79,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
   const stop = () => deployment.staging?.stop(cancelled())
   options.signal?.addEventListener('abort', stop)
   try {
+    await fetchTrust(deployment)
     return await withRestarts(deployment)
   } catch (error) {
     throw withDiskState(error, deployment)
@@ -79,6 +87,14 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     options.signal?.removeEventListener('abort', stop)
     await deployment.targets?.close()
   }
+}
+
+/** Checksum files and signatures come before the disk is touched: from here on the checksum of the image is known. */
+async function fetchTrust(deployment: Deployment): Promise<void> {
+  const { options } = deployment
+  const trust = await establishTrust(options.image, sourceOf(deployment))
+  deployment.trust = trust
+  deployment.options = { ...options, image: { ...options.image, checkSum: trust.checkSum } }
 }
 
 async function withRestarts(deployment: Deployment): Promise<DeployResult> {
@@ -106,6 +122,7 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     const checkSum = packed?.digest() ?? (ownDigest as string)
     for (const note of staging.notes) deployment.notes.add(note)
     assertDigest(checkSum, image.checkSum) // of the bytes as served, before anything trusts the content
+    await assertSigned(deployment)
     noteWeakDigest(deployment)
     await staging.zeroRest()
     await staging.flush()
@@ -137,7 +154,8 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
 /** Opens what is served, and what is packed in it. */
 async function openImageSource(deployment: Deployment): Promise<MaybePacked> {
   const { options } = deployment
-  const source = await openSource(sourceOf(deployment))
+  const opened = await openSource(sourceOf(deployment))
+  const source = deployment.trust?.watch(opened) ?? opened
   try {
     return await unpacking(source, {
       checkSumType: checkSumTypeOf(options),
@@ -171,9 +189,13 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
     return watched(deployment, source, deployment.staging)
   }
   if (source.ranged) return void (await source.stream(await prepare(null)))
-  const headFirst = new HeadFirst(ringOf(deployment, LOOKBACK_RING_BYTES), prepare)
-  await source.stream(headFirst)
-  await headFirst.end()
+  const headFirst = new HeadFirst(ringOf(deployment, true), prepare)
+  try {
+    await source.stream(headFirst)
+    await headFirst.end()
+  } finally {
+    await headFirst.settle()
+  }
 }
 
 /** Refuses what would fail later, with the disk untouched. */
@@ -220,7 +242,7 @@ async function openStaging(
   checkSumType: CheckSumType | null,
 ): Promise<Staging> {
   const { report } = deployment
-  const ring = ringOf(deployment, image.placesData ? RING_BYTES : LOOKBACK_RING_BYTES)
+  const ring = ringOf(deployment, !image.placesData)
   const targets = (deployment.targets ??= await Targets.open(facts))
   for (const { facts: disk } of targets.disks)
     report.log(`Writing to ${disk.path}, ${disk.size} bytes, sectors of ${disk.sectorSize} bytes.`)
@@ -233,6 +255,7 @@ async function openStaging(
     clusterSize: image.clusterSize,
     ring,
     spool,
+    threads: deployment.threads,
     checkSumType,
     stale,
   })
@@ -264,6 +287,11 @@ async function takeAwayOldContent(
 
 function checkSumTypeOf({ image }: DeployOptions): CheckSumType {
   return image.checkSum?.type ?? 'sha256'
+}
+
+async function assertSigned({ trust, notes }: Deployment): Promise<void> {
+  await trust?.assertSigned()
+  for (const note of trust?.notes ?? []) notes.add(note)
 }
 
 /** MD5 and SHA-1 are in OVHcloud's contract, and tell accidents from the image that was meant, but not attacks. */
@@ -333,7 +361,8 @@ async function publishBootAreas(deployment: Deployment, targets: Targets, plans:
 }
 
 /** Kept over the attempts; an attempt that needs a larger one than the last makes it. */
-function ringOf(deployment: Deployment, bytes: number): RingShare {
+function ringOf(deployment: Deployment, looksBack: boolean): RingShare {
+  const bytes = Math.max(ringBytes(deployment.threads), looksBack ? LOOKBACK_RING_BYTES : 0)
   if (!deployment.ring || deployment.ring.memory.byteLength < bytes)
     deployment.ring = { memory: sharedPages(bytes) }
   return deployment.ring
@@ -341,14 +370,14 @@ function ringOf(deployment: Deployment, bytes: number): RingShare {
 
 function sourceOf({ options, report }: Deployment): OpenSourceRequest {
   const { image, addressPolicy: policy, signal } = options
-  const { url, file, httpHeader, checkSum } = image
+  const { url, file, httpHeader, checkSum, signature } = image
   return {
     url,
     ...(file ? { file } : {}),
     httpHeader,
     policy,
     ...(signal ? { signal } : {}),
-    hasCheckSum: checkSum !== null,
+    hasCheckSum: checkSum !== null || Boolean(signature),
     onLog: (line) => report.log(line),
   }
 }

@@ -5,6 +5,34 @@ import type { DiskState } from './error.ts'
 export type ImageType = 'qcow2' | 'raw' | 'ova' | 'vmdk'
 export type CheckSumType = 'md5' | 'sha1' | 'sha256' | 'sha512'
 
+/**
+ * A small file beside the image: an http(s) URL, or a local path when `file` is true. The image's headers are sent along only
+ * where its origin is the image's.
+ */
+export interface FileBeside {
+  url: string
+  file?: boolean
+}
+
+/**
+ * Public keys, of minisign or OpenPGP as `readSigningKey` of the signing package reads them. One of them must have signed.
+ */
+type PublicKeys = string[]
+
+/** A file that lists checksums, such as SHA256SUMS. */
+export interface SumsRequest extends FileBeside {
+  /** The image's name in it; null: the last part of the image's URL. */
+  name: string | null
+  /** Empty: the list is believed as it is served. Else it must be signed, beside it by `signature` or in itself (clear-signed). */
+  keys: PublicKeys
+  signature: FileBeside | null
+}
+
+/** A signature over the image as served. */
+export interface SignatureRequest extends FileBeside {
+  keys: PublicKeys
+}
+
 export interface ImageRequest {
   /** http(s) URL, or a local path when `file` is true (only a person's `byoi write FILE`). */
   url: string
@@ -12,6 +40,9 @@ export interface ImageRequest {
   type: ImageType
   httpHeader: { key: string; value: string }[]
   checkSum: { type: CheckSumType; value: string } | null
+  /** Where to take the checksum from; `checkSum` is null then. */
+  sums?: SumsRequest | null
+  signature?: SignatureRequest | null
 }
 
 export interface TargetDisk {
@@ -70,6 +101,8 @@ export interface DeployOptions {
   addressPolicy: AddressPolicy
   /** RAM for image data whose place is not known yet, in bytes. */
   spoolBytes: number
+  /** How many threads hash, decode, write and read back, from 1 on; default: by processors and memory, 2 to 8. */
+  threads?: number
   /** Asked just before the boot areas are written; rejects when publishing is not allowed. */
   permit?: () => Promise<void>
   onProgress?: (progress: DeployProgress) => void

@@ -78,5 +78,6 @@ export function assertDigest(got: string, expected: ImageRequest['checkSum']): v
     remedy: 'Give the checksum of the file as it is served, or serve the file that was meant.',
     got,
     expected: expected.value.toLowerCase(),
+    checkSumType: expected.type,
   })
 }

@@ -1,3 +1,5 @@
+import type { CheckSumType } from './deploy-image.types.ts'
+
 /** What the engine can end in. The sentences that callers show for these codes live in the contract package. */
 export type ImagingCode =
   | 'DOWNLOAD'
@@ -5,6 +7,7 @@ export type ImagingCode =
   | 'FORMAT'
   | 'SUMTYPE'
   | 'SUM'
+  | 'TRUST'
   | 'WRITE'
   | 'GPT'
   | 'CFG'
@@ -22,9 +25,10 @@ export interface ImagingErrorOptions {
   cause: string
   /** One sentence: what to change. */
   remedy: string
-  /** SUM only: digests in lower-case hex. */
+  /** SUM only: digests in lower-case hex, and their type. */
   got?: string
   expected?: string
+  checkSumType?: CheckSumType
   /** Another attempt from byte 0 may succeed (the served file changed, the server cannot resume). */
   startAgain?: boolean
   origin?: unknown
@@ -37,6 +41,7 @@ export class ImagingError extends Error {
   readonly remedy: string
   readonly got: string | undefined
   readonly expected: string | undefined
+  readonly checkSumType: CheckSumType | undefined
   readonly startAgain: boolean
   readonly origin: unknown
   disk: DiskState = 'unknown'
@@ -49,6 +54,7 @@ export class ImagingError extends Error {
     this.remedy = options.remedy
     this.got = options.got
     this.expected = options.expected
+    this.checkSumType = options.checkSumType
     this.startAgain = options.startAgain ?? false
     this.origin = options.origin
   }

@@ -30,6 +30,30 @@ describe('A bundle', () => {
     assert.ok(readFileSync(disk).subarray(0, data.length).equals(data))
   })
 
+  const skip = spawnSync('gpg', ['--version']).error !== undefined && 'gpg is not installed (Debian: gpg)'
+  test('verifies a signature by the library in it', { skip }, async () => {
+    for (const [name, code] of Object.entries(await bundleAgent(commandLine)))
+      writeFileSync(join(directory, name), code)
+    const image = join(directory, 'signed.raw')
+    const key = join(directory, 'key.gpg')
+    writeFileSync(image, Buffer.alloc(3 * 1024 * 1024, 'byoi '))
+    const env = { ...process.env, GNUPGHOME: directory }
+    const quiet = ['--batch', '--quiet', '--pinentry-mode', 'loopback', '--passphrase', '']
+    for (const args of [
+      ['--quick-generate-key', 'alice', 'rsa2048', 'sign', 'never'],
+      ['--output', key, '--export', 'alice'],
+      ['--output', `${image}.sig`, '--detach-sign', image],
+    ])
+      assert.equal(spawnSync('gpg', [...quiet, ...args], { env }).status, 0)
+    spawnSync('gpgconf', ['--kill', 'all'], { env })
+    const target = ['--to', join(directory, 'disk.img'), '--data-disk']
+    const signed = ['--signature', `${image}.sig`, '--key', key]
+    const bundled = [join(directory, 'agent.mjs'), 'write', image, '--type', 'raw', ...target, ...signed]
+    const { status, stdout, stderr } = spawnSync(process.execPath, bundled, { cwd: directory })
+    assert.equal(status, 0, stderr.toString())
+    assert.match(stdout.toString(), /The image is signed by OpenPGP key/)
+  })
+
   test('is the same each time', async () => {
     assert.deepEqual(await bundleAgent(commandLine), await bundleAgent(commandLine))
   })
@@ -46,6 +70,7 @@ describe("Node's own modules in a bundle", () => {
     { code: 'import fs from "node:fs";', gives: `const fs = ${module};` },
     { code: 'import * as fs from "node:fs";', gives: `const fs = ${module};` },
     { code: 'import fs, { a } from "node:fs";', gives: `const fs = ${module};\nconst { a } = ${module};` },
+    { code: 'import { a } from "fs";', gives: `const { a } = ${module};` },
     { code: 'x("import y");', gives: 'x("import y");' },
   ]
   for (const { code, gives } of cases)

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -52,11 +53,14 @@ async function bundle(entry: string): Promise<string> {
  */
 export function requireBuiltIns(code: string): string {
   const changed = code.replaceAll(
-    /^import (?:(?<whole>[\w$]+)(?:, )?)?(?:\{(?<names>[^}]*)\}|\* as (?<space>[\w$]+))? ?from[ ]"(?<module>node:[\w/]+)";$/gm,
-    (...match) => {
-      const { whole, names, space, module } = match.at(-1) as Record<string, string | undefined>
+    /^import (?:(?<whole>[\w$]+)(?:, )?)?(?:\{(?<names>[^}]*)\}|\* as (?<space>[\w$]+))? ?from[ ]"(?:node:)?(?<module>[\w/]+)";$/gm,
+    (...match): string => {
+      const { whole, names, space, module = '' } = match.at(-1) as Record<string, string | undefined>
+      if (!isBuiltin(module)) return match[0]
       const targets = [whole, space, names && `{${names.replaceAll(' as ', ': ')}}`].filter((each) => each)
-      return targets.map((target) => `const ${target} = process.getBuiltinModule("${module}");`).join('\n')
+      return targets
+        .map((target) => `const ${target} = process.getBuiltinModule("node:${module}");`)
+        .join('\n')
     },
   )
   const left = /^import\b.*/m.exec(changed)

@@ -15,6 +15,7 @@ const byoiRules: AccessRule[] = [
   ]),
   { method: 'GET', path: '/byoi/*' },
   { method: 'POST', path: '/byoi/*' },
+  { method: 'DELETE', path: '/byoi/signingKey/*' },
   { method: 'GET', path: '/auth/*' },
 ]
 

@@ -11,13 +11,13 @@ import { parseChecksum, parseHeader, parseLocation, parseType } from '../parse-i
 import { parseSize } from '../parse-size.ts'
 import { noProgress, progressLine } from '../progress-line.ts'
 import { collect } from '../repeatable.ts'
+import { parseTrust, type TrustOptions, withTrust } from '../trust-options.ts'
 import { UsageError } from '../usage-error.ts'
 
-interface WriteOptions {
+interface WriteOptions extends TrustOptions {
   to: string
   mirror: string[]
   type: string
-  checksum?: string
   header: string[]
   configdrive?: string
   growLastPartition?: boolean
@@ -25,12 +25,13 @@ interface WriteOptions {
   size?: string
   sectorSize?: '512' | '4096'
   spool: string
+  threads?: string
   yes?: boolean
   json?: boolean
 }
 
 export function addWrite(program: Command, context: Context): void {
-  program
+  const command = program
     .command('write')
     .description('write an image to a disk or file, verified, as the agent does; all its data is lost')
     .argument('<url|file>', 'where the image is')
@@ -38,7 +39,12 @@ export function addWrite(program: Command, context: Context): void {
     .option('--mirror <disk|file>', 'another target that gets the same image; may be repeated', collect, [])
     .requiredOption('--type <type>', 'what the image is: qcow2, raw, ova or vmdk')
     .option('--checksum <type:hex>', 'digest of the image as served: md5, sha1, sha256 or sha512')
-    .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
+    .option(
+      '--header <header>',
+      "'Name: value' to send to the image's server with every request; may be repeated",
+      collect,
+      [],
+    )
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object; adds a config drive")
     .option(
       '--grow-last-partition',
@@ -53,13 +59,21 @@ export function addWrite(program: Command, context: Context): void {
       new Option('--sector-size <bytes>', 'sector size of each target file').choices(['512', '4096']),
     )
     .option('--spool <size>', 'RAM for image data whose place is not known yet', '256MiB')
+    .option(
+      '--threads <n>',
+      'how many hash, decode and write: 1 to 64; default: by processors and memory, 2 to 8',
+    )
     .option('--yes', 'do not ask before a block device is overwritten')
     .option('--json', 'no progress on standard error; the result is JSON either way')
     .addHelpText(
       'after',
-      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.',
+      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.\nA clear-signed checksum file needs --key and no --signature.',
     )
-    .action((location: string, options: WriteOptions) => write(location, options, context))
+  withTrust(command, {
+    value: 'file|string',
+    what: 'public key of minisign or OpenPGP that must have signed',
+  })
+  command.action((location: string, options: WriteOptions) => write(location, options, context))
 }
 
 async function write(location: string, options: WriteOptions, context: Context): Promise<void> {
@@ -107,6 +121,7 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
       ...parseLocation(location),
       httpHeader: options.header.map((header) => parseHeader(header)),
       checkSum: checksum === undefined ? null : parseChecksum(checksum),
+      ...parseTrust(options),
       type: parseType(options.type),
     },
     disk: target(options.to),
@@ -119,7 +134,13 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
     dataDisk: options.dataDisk ?? false,
     addressPolicy: everyAddress,
     spoolBytes: parseSize(options.spool),
+    ...(options.threads === undefined ? {} : { threads: parseThreads(options.threads) }),
   }
+}
+
+function parseThreads(text: string): number {
+  if (!/^([1-9]|[1-5][0-9]|6[0-4])$/.test(text)) throw new UsageError(`--threads takes 1 to 64, not ${text}.`)
+  return Number(text)
 }
 
 /** Throws ImagingError CANCELLED unless the user says yes to overwriting block devices, now or by `--yes`. */

@@ -1,8 +1,9 @@
-import { type DiskFacts, type Order } from '@byoi/contract'
+import { type DeployOrder, type DiskFacts, type Order } from '@byoi/contract'
 import { phoneHomeUrl } from '../serial/phone-home.ts'
-import { unseal } from '../deployments/deployment-secrets.ts'
+import { type DeploymentSecrets, unseal } from '../deployments/deployment-secrets.ts'
 import { type WorkflowContext } from '../deployments/workflow-context.ts'
 import { type Trx } from '../store/database.ts'
+import { type StoredRequest } from '../store/schema.ts'
 import { epochOver } from './agent-refusal.ts'
 import { type Heard } from './session.ts'
 
@@ -29,7 +30,13 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
   return {
     kind: 'deploy',
     ...common,
-    image: { url: secrets.url, type, httpHeader: secrets.httpHeader, checkSum },
+    image: {
+      url: secrets.url,
+      type,
+      httpHeader: secrets.httpHeader,
+      checkSum,
+      ...verificationOf(row.request, secrets),
+    },
     disk: { serial: disk.serial, wwn: disk.wwn ?? wwnOf(session.disks, disk), size: disk.size },
     boot: server.boot,
     efiBootloaderPath: server.efi_bootloader_path,
@@ -40,6 +47,18 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
     addressPolicy: context.settings.addressPolicy,
     spoolBytes: context.settings.spoolBytes,
   }
+}
+
+/** What the agent is to verify the image by, beside a checksum that was given. */
+function verificationOf(
+  { sums = null, signature = null }: StoredRequest,
+  { sumsUrl, signatureUrl, signingKeys: keys = [] }: DeploymentSecrets,
+): Pick<DeployOrder['image'], 'sums' | 'signature'> {
+  if ((sums && !sumsUrl) || (signature && !signatureUrl))
+    throw new Error('What the image is to be verified by is not kept.')
+  const ofImage = signature?.of === 'image' && signatureUrl ? { url: signatureUrl, keys } : null
+  const ofSums = ofImage ? { keys: [], signatureUrl: null } : { keys, signatureUrl: signatureUrl ?? null }
+  return { sums: sums && sumsUrl ? { url: sumsUrl, name: sums.name, ...ofSums } : null, signature: ofImage }
 }
 
 /** A disk that is recorded without its WWN is named by the one that its server's agent reads. */

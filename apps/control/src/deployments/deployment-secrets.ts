@@ -5,6 +5,11 @@ import { type DeploymentRow, type WorkflowContext } from './workflow-context.ts'
 /** What a deployment keeps sealed until it ends. */
 export interface DeploymentSecrets {
   url: string
+  /** Absent in rows of older releases, as what follows. */
+  sumsUrl?: string | null
+  signatureUrl?: string | null
+  /** Public, but kept with what they are for: a key that is removed or replaced later changes no deployment that has begun. */
+  signingKeys?: string[]
   httpHeader: { key: string; value: string }[]
   configDrive: {
     hostname: string | null
@@ -26,8 +31,11 @@ export const noSecrets: DeploymentSecrets = {
   phoneHomeWord: null,
 }
 
-export const secretsOf = (request: ByoiRequest): DeploymentSecrets => ({
+export const secretsOf = (request: ByoiRequest, signingKeys: string[]): DeploymentSecrets => ({
   url: request.url.reveal(),
+  sumsUrl: request.sums?.url.reveal() ?? null,
+  signatureUrl: request.signature?.url.reveal() ?? null,
+  signingKeys,
   httpHeader: request.httpHeader.map(({ key, value }) => ({ key, value: value.reveal() })),
   configDrive:
     request.configDrive === null

@@ -9,6 +9,7 @@ import { currentRescue, startRescue } from './rescue.ts'
 import { lockServer, openDeployment } from './server-lock.ts'
 import { type Changes } from './changes.ts'
 import { beginning } from './beginning.ts'
+import { findSigningKeys } from '../store/signing-keys-port.ts'
 import { awaitsBoot } from '../serial/boot-evidence.ts'
 import { mintPhoneHomeWord } from '../serial/phone-home.ts'
 import { hashOfWord } from './boot-word.ts'
@@ -87,14 +88,16 @@ async function start(
     if (server === undefined) return { kind: 'none' } as const
     const open = await openDeployment(trx, server.id)
     if (open !== undefined) return { kind: 'conflict', id: open.id } as const
-    const id = await insert(context, trx, server, request)
+    const found = await findSigningKeys(trx, by.account, request.keyNames)
+    if ('missing' in found) return { kind: 'unknown-key', name: found.missing } as const
+    const id = await insert(context, trx, server, request, found.keys)
     await context.enqueueLook(trx, id)
     await appendAudit(trx, {
       actor: callerName(by),
       action: 'deployment.start',
       serviceName,
       deploymentId: id,
-      detail: { url: request.shownUrl, type: request.type },
+      detail: { url: request.shownUrl, type: request.type, ...shownVerification(request) },
     })
     return { kind: 'started', id } as const
   })
@@ -105,6 +108,7 @@ async function insert(
   trx: Trx,
   server: ServerRow,
   request: ByoiRequest,
+  signingKeys: string[],
 ): Promise<string> {
   const id = randomUUID()
   const now = await databaseTime(trx)
@@ -124,13 +128,21 @@ async function insert(
         checkSum: request.checkSum,
         description: request.description,
         diskGroupId: request.diskGroupId,
+        ...shownVerification(request),
       }),
-      ...seal(context.masterKey, id, { ...secretsOf(request), phoneHomeWord }),
+      ...seal(context.masterKey, id, { ...secretsOf(request, signingKeys), phoneHomeWord }),
       phone_home_hash: phoneHomeWord === null ? null : hashOfWord(phoneHomeWord),
     })
     .execute()
   return id
 }
+
+/** How the image is to be verified beside by a checksum, without anything secret. */
+const shownVerification = ({ sums, signature, keyNames }: ByoiRequest) => ({
+  sums: sums && { url: sums.shownUrl, name: sums.name },
+  signature: signature && { url: signature.shownUrl, of: signature.of },
+  keyNames,
+})
 
 async function forget(
   context: WorkflowContext,

@@ -214,7 +214,7 @@ describe('a deployment', { concurrency: 6 }, () => {
     )
     const started = results.filter((each) => each.kind === 'started')
     assert.equal(started.length, 1)
-    const ids = new Set(results.map((each) => (each.kind === 'none' ? '' : each.id)))
+    const ids = new Set(results.map((each) => ('id' in each ? each.id : '')))
     assert.deepEqual([...ids], [started[0]?.id])
     await finish(server, await joined(server))
   })

@@ -1,10 +1,11 @@
-import { badField, type ByoiRequest, parseByoiRequest } from '@byoi/contract'
+import { parseByoiRequest } from '@byoi/contract'
 import { type FastifyInstance } from 'fastify'
 import { ApiFailure } from './api-failure.ts'
-import { notFoundServer, ownServer } from './dedicated-server.ts'
+import { ownServer } from './dedicated-server.ts'
 import { identityOf } from './identity.ts'
 import { ovhStatus } from './ovh-status.ts'
-import { type Ports, type Server } from './ports.ts'
+import { type Ports } from './ports.ts'
+import { deploymentOpen, startDeployment } from './start-deployment.ts'
 
 const path = '/dedicated/server/:serviceName/bringYourOwnImage'
 interface Route {
@@ -16,11 +17,7 @@ export function bringYourOwnImageRoutes(api: FastifyInstance, { servers, deploym
   api.post<Route>(path, async (request, reply) => {
     const { caller, body } = identityOf(request)
     const server = await ownServer(servers, caller, request.params.serviceName)
-    const order = parseByoiRequest(body)
-    checkDiskGroup(order, server)
-    const result = await deployments.start(server.account, server.serviceName, order, caller)
-    if (result.kind === 'none') throw notFoundServer(server.serviceName)
-    if (result.kind === 'conflict') throw conflict(server.serviceName, result.id)
+    await startDeployment(deployments, server, parseByoiRequest(body), caller)
     return reply.send(null)
   })
 
@@ -36,24 +33,10 @@ export function bringYourOwnImageRoutes(api: FastifyInstance, { servers, deploym
     const server = await ownServer(servers, caller, request.params.serviceName)
     const result = await deployments.forget(server.account, server.serviceName, caller)
     if (result.kind === 'none') throw notInstalling()
-    if (result.kind === 'conflict') throw conflict(server.serviceName, result.id)
+    if (result.kind === 'conflict') throw deploymentOpen(server.serviceName, result.id)
     return reply.send(null)
   })
 }
-
-function checkDiskGroup({ diskGroupId }: ByoiRequest, server: Server): void {
-  if (diskGroupId === null || server.diskGroups.some((group) => group.diskGroupId === diskGroupId)) return
-  throw badField('diskGroupId', 'be the id of one of the disk groups of the server')
-}
-
-const conflict = (serviceName: string, id: string): ApiFailure =>
-  new ApiFailure(409, 'DEPLOYMENT_OPEN', `Deployment ${id} is already going on on server ${serviceName}`, {
-    details: {
-      deployment: id,
-      cause: 'A server takes one deployment at a time.',
-      remedy: 'Wait for its end, or DELETE it first.',
-    },
-  })
 
 /** OVHcloud's sentence for `install/status` of a server where nothing is being installed. */
 const notInstalling = (): ApiFailure =>

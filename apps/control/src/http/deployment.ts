@@ -1,4 +1,4 @@
-import { checkShape, ResolveBody } from '@byoi/contract'
+import { checkShape, parseDeploymentRequest, ResolveBody, type StartedAnswer } from '@byoi/contract'
 import { type FastifyInstance } from 'fastify'
 import { ApiFailure, notFoundObject } from './api-failure.ts'
 import { ownServer } from './dedicated-server.ts'
@@ -6,18 +6,29 @@ import { sendEvents } from './events.ts'
 import { type HttpConfig } from './http-config.ts'
 import { identityOf, scopeOf } from './identity.ts'
 import { type Caller, type Ports } from './ports.ts'
+import { startDeployment } from './start-deployment.ts'
 
 interface ById {
   Params: { id: string }
 }
 
-/** Our own routes beside OVHcloud's: a deployment in full, its events, an operator's decision on a hold. */
+interface OfServer {
+  Params: { serviceName: string }
+}
+
+/** Our own routes beside OVHcloud's: a deployment with all that byoi can do, in full, its events, an operator's decision on a hold. */
 export function deploymentRoutes(api: FastifyInstance, ports: Ports, config: HttpConfig): void {
   const { deployments, servers, health } = ports
   const closing = new AbortController()
   api.addHook('preClose', async () => closing.abort())
 
-  api.get<{ Params: { serviceName: string } }>('/byoi/server/:serviceName/deployment', async (request) => {
+  api.post<OfServer>('/byoi/server/:serviceName/deployment', async (request): Promise<StartedAnswer> => {
+    const { caller, body } = identityOf(request)
+    const server = await ownServer(servers, caller, request.params.serviceName)
+    return { id: await startDeployment(deployments, server, parseDeploymentRequest(body), caller) }
+  })
+
+  api.get<OfServer>('/byoi/server/:serviceName/deployment', async (request) => {
     const { caller } = identityOf(request)
     const server = await ownServer(servers, caller, request.params.serviceName)
     const view = await deployments.current(server.account, server.serviceName)

@@ -1,4 +1,10 @@
-import { type AccessRule, type ByoiRequest, type DeploymentView, Secret } from '@byoi/contract'
+import {
+  type AccessRule,
+  type ByoiRequest,
+  type DeploymentView,
+  Secret,
+  type SigningKeyAnswer,
+} from '@byoi/contract'
 import {
   type Caller,
   type Consumer,
@@ -20,6 +26,8 @@ export interface MemoryPorts extends Ports {
   started: { request: ByoiRequest; by: Caller }[]
   forgotten: string[]
   changed: ServerChange[]
+  /** By name. */
+  signingKeysOf: Map<string, SigningKeyAnswer>
   eventsOf: Map<string, DeploymentEvent[]>
   /** While true every port throws `Unavailable`. */
   down: boolean
@@ -129,6 +137,7 @@ export function memoryPorts(): MemoryPorts {
     started: [],
     forgotten: [],
     changed: [],
+    signingKeysOf: new Map(),
     eventsOf: new Map(),
     down: false,
     credentials: {
@@ -207,6 +216,8 @@ export function memoryPorts(): MemoryPorts {
       async start(_account, serviceName, request, by) {
         const open = ports.views.get(serviceName)
         if (open?.state === 'open') return { kind: 'conflict', id: open.id }
+        const unknown = request.keyNames.find((name) => !ports.signingKeysOf.has(name))
+        if (unknown !== undefined) return { kind: 'unknown-key', name: unknown }
         const id = `d-${nextId++}`
         ports.started.push({ request, by })
         ports.views.set(serviceName, view(id, serviceName))
@@ -275,6 +286,20 @@ export function memoryPorts(): MemoryPorts {
         const found = [...ports.consumers.values()].filter((one) => one.applicationKey === applicationKey)
         for (const one of found) one.state = 'revoked'
         return found.length > 0
+      },
+    },
+    signingKeys: {
+      async list() {
+        return [...ports.signingKeysOf.values()]
+      },
+      async add(_account, { key: _key, ...shown }) {
+        if (ports.signingKeysOf.has(shown.name)) return { kind: 'exists' }
+        const key = { ...shown, createdAt: '2026-01-12T09:30:04.000Z' }
+        ports.signingKeysOf.set(key.name, key)
+        return { kind: 'added', key }
+      },
+      async remove(_account, name) {
+        return ports.signingKeysOf.delete(name)
       },
     },
     serial: {

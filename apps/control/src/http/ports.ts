@@ -11,6 +11,7 @@ import {
   type SerialTicket,
   type ServerAnswer,
   type ServerCheck,
+  type SigningKeyAnswer,
 } from '@byoi/contract'
 
 /**
@@ -24,6 +25,7 @@ export interface Ports {
   servers: Servers
   deployments: Deployments
   keys: Keys
+  signingKeys: SigningKeys
   serial: Serial
   health: Health
   /** What the boot of real servers needs to know; null: there is no provisioning listener. */
@@ -213,14 +215,20 @@ export interface DeploymentEvent {
 export interface Deployments {
   /**
    * Makes the deployment durable before it returns. `conflict`: one is open (or being cancelled), named by its id.
-   * `none`: the server is gone. `request.diskGroupId`, where not null, is one of the server's.
+   * `none`: the server is gone. `unknown-key`: the caller's account has no signing key of that name. `request.diskGroupId`, where not
+   * null, is one of the server's.
    */
   start(
     account: string,
     serviceName: string,
     request: ByoiRequest,
     by: Caller,
-  ): Promise<{ kind: 'started'; id: string } | { kind: 'conflict'; id: string } | { kind: 'none' }>
+  ): Promise<
+    | { kind: 'started'; id: string }
+    | { kind: 'conflict'; id: string }
+    | { kind: 'unknown-key'; name: string }
+    | { kind: 'none' }
+  >
   /**
    * The server's newest deployment that was not forgotten, whatever its state. While a cancel is going on: state
    * `cancelled` with `endedAt` null. null once forgotten, or when none was ever started. `account` null: any account.
@@ -295,6 +303,20 @@ export interface Keys {
   list(): Promise<KeyView[]>
   /** False when there is none. Revoking twice succeeds. */
   revoke(applicationKey: string, by: Caller): Promise<boolean>
+}
+
+/** Public keys that an account's deployments may name. */
+export interface SigningKeys {
+  /** In alphabetical order. */
+  list(account: string): Promise<SigningKeyAnswer[]>
+  /** `key`: as it was given, and read. `exists`: the name is taken. `full`: the account has `most` keys. */
+  add(
+    account: string,
+    key: Omit<SigningKeyAnswer, 'createdAt'> & { key: string },
+    by: Caller,
+  ): Promise<{ kind: 'added'; key: SigningKeyAnswer } | { kind: 'exists' } | { kind: 'full'; most: number }>
+  /** False when there is none. Deployments that have begun keep their keys. */
+  remove(account: string, name: string, by: Caller): Promise<boolean>
 }
 
 /** What a viewer of a serial console is told. `position`: where he goes on after a break, with `after`. */

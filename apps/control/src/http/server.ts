@@ -22,6 +22,7 @@ import { rescueRoutes } from './rescue.ts'
 import { logAnswer, logFailure } from './request-log.ts'
 import { checkForm } from './request-form.ts'
 import { serialRoutes } from './serial.ts'
+import { signingKeyRoutes } from './signing-keys.ts'
 import { routeOf } from './target.ts'
 import { isWebSocketCall, routeUpgrades, type Upgrades } from './upgrade.ts'
 
@@ -77,6 +78,7 @@ async function addApi(
   bringYourOwnImageRoutes(api, ports)
   deploymentRoutes(api, ports, config)
   rescueRoutes(api, ports)
+  signingKeyRoutes(api, ports)
   serialRoutes(api, ports, config, upgrades)
   operatorServerRoutes(api, ports)
   keyRoutes(api, ports)

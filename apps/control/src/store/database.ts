@@ -7,6 +7,7 @@ import * as initial from './migrations/0001-initial.ts'
 import * as realServers from './migrations/0002-real-servers.ts'
 import * as provisioning from './migrations/0003-provisioning.ts'
 import * as serial from './migrations/0004-serial.ts'
+import * as signingKeys from './migrations/0005-signing-keys.ts'
 import { type Database } from './schema.ts'
 
 export type Db = Kysely<Database>
@@ -21,6 +22,7 @@ const migrations: Record<string, Migration> = {
   '0002-real-servers': realServers,
   '0003-provisioning': provisioning,
   '0004-serial': serial,
+  '0005-signing-keys': signingKeys,
 }
 const int8 = 20
 const oldestRelease = 15

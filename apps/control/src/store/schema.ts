@@ -8,11 +8,13 @@ import {
   type DeploymentState,
   type DiskFacts,
   type DiskState,
-  type ImageType,
+  type DeployableType,
   type MachineFacts,
   type Phase,
   type SerialState,
   type ServerIdentity,
+  type SignedThing,
+  type SigningKeyAnswer,
 } from '@byoi/contract'
 import { type ColumnType, type Generated } from 'kysely'
 import { type DiskGroup } from '../http/ports.ts'
@@ -33,6 +35,7 @@ export interface Database {
   serial_console: SerialConsoleTable
   serial_viewer: SerialViewerTable
   serial_ticket: SerialTicketTable
+  signing_key: SigningKeyTable
 }
 
 type Json<T> = ColumnType<T, string, string>
@@ -103,8 +106,12 @@ export interface Found {
 /** What POST asked for, without anything secret. */
 export interface StoredRequest {
   url: string
-  type: ImageType
+  type: DeployableType
   checkSum: { type: string; value: string } | null
+  /** Absent in rows of older releases, as what follows. */
+  sums?: { url: string; name: string | null } | null
+  signature?: { url: string; of: SignedThing } | null
+  keyNames?: string[]
   description: string | null
   diskGroupId: number | null
 }
@@ -298,4 +305,15 @@ interface SerialTicketTable {
   credential_id: number
   readonly: boolean
   expires_at: Date
+}
+
+/** Public keys. */
+interface SigningKeyTable {
+  account: string
+  name: string
+  format: SigningKeyAnswer['format']
+  ids: Json<string[]>
+  /** As it was given. */
+  key: string
+  created_at: Generated<Date>
 }

@@ -57,7 +57,7 @@ const MAGICS: { format: Format; at: number; magic: string | number[] }[] = [
 
 /**
  * What a file is, by the magic numbers in its first bytes; `DETECT_BYTES` of them suffice, and with fewer only what they
- * show is found. Formats that are marked at their end alone (fixed VHD, most DMG) are `unknown`. Never throws.
+ * show is found. Formats that are marked at their end alone are `unknown`: see `checkEnd`. Never throws.
  */
 export function detectFormat(head: Uint8Array): Format {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength)
@@ -86,6 +86,24 @@ export function checkDeclaredType(type: ImageType, head: Uint8Array): void {
     type === 'raw' ? found === 'unknown' || (found === 'iso' && isHybrid(head)) : found === formats[type]
   if (!fits)
     throw refuse(`The image is declared as ${type} but is ${describe(found, type)}.`, remedyFor(found))
+}
+
+/** Last bytes of a file that `checkEnd` looks at. */
+export const END_BYTES = 512
+
+/**
+ * Refuses what is declared as raw but marked at its end as another format: a fixed VHD (magic "conectix", file format version 1.0) and
+ * a DMG (magic "koly", version 4, 512 bytes). `end`: the last `END_BYTES` of the file. Throws ImagingError `FORMAT`.
+ */
+export function checkEnd(end: Uint8Array): void {
+  if (end.length < END_BYTES) return
+  const bytes = Buffer.from(end.buffer, end.byteOffset, end.byteLength)
+  const magic = bytes.toString('latin1', 0, 8)
+  const isVhd = magic === 'conectix' && bytes.readUInt32BE(12) === 0x1_0000
+  const isDmg = magic.startsWith('koly') && bytes.readUInt32BE(4) === 4 && bytes.readUInt32BE(8) === END_BYTES
+  if (!isVhd && !isDmg) return
+  const found = isVhd ? 'vhd' : 'dmg'
+  throw refuse(`The image is declared as raw but is ${describe(found, 'raw')}.`, remedyFor(found))
 }
 
 /** What a file of each type begins as. An OVA is a tar archive. */

@@ -37,6 +37,8 @@ const V2_LENGTH = 72
 const V3_LENGTH = 104
 const COMPRESSION_TYPE = 104
 const MAX_L1_BYTES = 32 * 1024 * 1024 // limits of QEMU, named in the specification
+/** What is kept of each is memory. 2^20 are 32 GiB in clusters of 512 bytes, 2 TiB in 4 KiB, 512 TiB in the usual 64 KiB. */
+const MAX_L1_ENTRIES = 2 ** 20
 const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024
 const MAX_SNAPSHOTS = 65536
 const EXTENSION = { end: 0, dataFile: 0x44415441, encryption: 0x0537be77 }
@@ -177,6 +179,12 @@ function readSize(view: DataView, l2Span: number, diskSize: number | undefined):
   const most = BigInt(MAX_L1_BYTES / 8) * BigInt(l2Span)
   if (exact > most || exact > BigInt(Number.MAX_SAFE_INTEGER - 511)) {
     throw refuse(`The virtual size of the image is ${exact} bytes, more than its tables can describe.`)
+  }
+  if (exact > BigInt(MAX_L1_ENTRIES) * BigInt(l2Span)) {
+    throw refuse(
+      `The image's clusters are too small for its virtual size of ${exact} bytes: its L1 table is too long.`,
+      'Convert it with qemu-img convert -O qcow2, which makes clusters of 64 KiB.',
+    )
   }
   return Number(exact)
 }

@@ -27,7 +27,7 @@ export type RangedSource = Pick<ImageSource, 'size' | 'readAt'>
 export interface Qcow2Map {
   header: Qcow2Header
   fileSize: number
-  /** By L1 index; absent where the disk is zero. Entries may share runs. */
+  /** By L1 index; absent where the disk is zero. */
   mappings: (Mapping | undefined)[]
   metadata: Metadata
 }
@@ -79,13 +79,12 @@ export async function readQcow2Map(
     for (let number = from; number < from + group.length; number++) {
       const table = group[number - from] as Uint8Array
       seen.add(l1.tables[number] as number, table)
-      const found = readTable(context, number, table)
-      for (const mapping of found) {
-        mapped.add(mapping.runs, fileSize)
-        mapped.check(fileSize)
-        mappings[mapping.index] = mapping
-      }
-      for (const runs of new Set(found.map((mapping) => mapping.runs))) left -= runs.cost
+      const mapping = readTable(context, number, table)
+      if (mapping === null) continue
+      mapped.add(mapping.runs, fileSize)
+      mapped.check(fileSize)
+      mappings[mapping.index] = mapping
+      left -= mapping.runs.cost
     }
     if (left < 0) return null
     from += group.length

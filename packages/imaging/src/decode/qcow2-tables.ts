@@ -62,11 +62,13 @@ function checkTable(header: Qcow2Header, offset: number, index: number, fileSize
 
 function byTable(offsets: Float64Array): L1 {
   const at = (index: number) => offsets[index] as number
-  const entries = new Uint32Array(offsets.length).map((_, index) => index).filter((index) => at(index) !== 0)
+  const used = offsets.reduce((sum, offset) => (offset === 0 ? sum : sum + 1), 0)
+  const entries = new Uint32Array(used)
+  for (let index = 0, next = 0; index < offsets.length; index++) if (at(index) !== 0) entries[next++] = index
   entries.sort((a, b) => at(a) - at(b) || a - b)
-  const first = entries
-    .map((_, i) => i)
-    .filter((i) => i === 0 || at(entries[i] as number) !== at(entries[i - 1] as number))
+  const begins = (i: number) => i === 0 || at(entries[i] as number) !== at(entries[i - 1] as number)
+  const first: number[] = []
+  for (let i = 0; i < entries.length; i++) if (begins(i)) first.push(i)
   return {
     tables: Float64Array.from(first, (i) => at(entries[i] as number)),
     entries,
@@ -122,20 +124,22 @@ export interface Mapping {
 }
 
 /**
- * Reads L2 table `number` of `l1.tables` for every L1 entry that uses it. They share the runs, save for the last entry of a
- * disk that ends inside its span. Throws ImagingError `FORMAT`.
+ * Reads L2 table `number` of `l1.tables`; null when it maps nothing. Throws ImagingError `FORMAT`, also for a table with data that two L1
+ * entries use: "qemu-img check" calls that corrupt, and it lets a small file map its own bytes a million times.
  */
-export function readTable(context: L2Context, number: number, bytes: Uint8Array): Mapping[] {
+export function readTable(context: L2Context, number: number, bytes: Uint8Array): Mapping | null {
   const { header, l1 } = context
-  const mappings: Mapping[] = []
-  let shared: Runs | undefined
-  for (const index of l1.entries.subarray(l1.first[number], l1.first[number + 1])) {
-    const base = index * header.l2Span
-    const span = Math.min(header.l2Span, header.virtualSize - base)
-    if (span < header.l2Span) mappings.push({ index, base, runs: readL2(context, bytes, span) })
-    else mappings.push({ index, base, runs: (shared ??= readL2(context, bytes, span)) })
+  const [index, other] = l1.entries.subarray(l1.first[number], l1.first[number + 1])
+  if (index === undefined) return null
+  const base = index * header.l2Span
+  const runs = readL2(context, bytes, Math.min(header.l2Span, header.virtualSize - base))
+  if (runs.count === 0) return null
+  if (other !== undefined) {
+    throw refuse(
+      `L1 entries ${index} and ${other} use one table: the image maps the same bytes again and again.`,
+    )
   }
-  return mappings
+  return { index, base, runs }
 }
 
 /**

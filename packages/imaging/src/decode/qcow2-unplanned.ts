@@ -157,25 +157,24 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     for (; this.#nextTable < tables.length; this.#nextTable++) {
       const offset = tables[this.#nextTable] as number
       if (offset + clusterSize > this.#position) return
-      this.#place(readTable(this.#context, this.#nextTable, this.#fetch(offset, clusterSize)))
+      const mapping = readTable(this.#context, this.#nextTable, this.#fetch(offset, clusterSize))
+      if (mapping !== null) this.#place(mapping)
       this.#settle(offset, clusterSize)
     }
   }
 
   /** Runs that have gone past are taken from RAM, the others wait for the stream. */
-  #place(mappings: Mapping[]): void {
+  #place({ base, runs }: Mapping): void {
     const { floor } = this.#window
     const late: Run[] = []
-    for (const { base, runs } of mappings) {
-      this.#mapped.add(runs, this.#position)
-      if (this.#options.fileSize !== undefined) this.#mapped.check(this.#options.fileSize)
-      for (let rank = 0; rank < runs.count && runs.sourceOf(rank) < floor; rank++) {
-        const run = runs.inSourceOrder(rank)
-        run.disk += base
-        late.push(run)
-      }
-      this.#delivery.add(runs, base, floor)
+    this.#mapped.add(runs, this.#position)
+    if (this.#options.fileSize !== undefined) this.#mapped.check(this.#options.fileSize)
+    for (let rank = 0; rank < runs.count && runs.sourceOf(rank) < floor; rank++) {
+      const run = runs.inSourceOrder(rank)
+      run.disk += base
+      late.push(run)
     }
+    this.#delivery.add(runs, base, floor)
     // Several runs may show the same bytes: only what no later one needs is let go with a run.
     late.forEach((run, index) => this.#hold(run, late[index + 1]?.source ?? Number.POSITIVE_INFINITY))
     for (const { source, length, compressed } of late)

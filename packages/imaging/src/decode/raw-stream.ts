@@ -2,6 +2,7 @@ import { ImagingError } from '../error.ts'
 import type { ImageSource } from '../source/source.ts'
 import { appendCopy } from './delivery.ts'
 import type { DecodedWork, ImageView, StreamDecoder } from './extent.ts'
+import { checkEnd, END_BYTES } from './magic.ts'
 import { refuse } from './refuse.ts'
 
 const SECTOR = 512
@@ -16,6 +17,7 @@ export class RawDecoder implements StreamDecoder {
   readonly #size: number | undefined
   readonly #diskSize: number
   readonly #tail = Buffer.alloc(SECTOR)
+  readonly #end = Buffer.alloc(END_BYTES)
   #position = 0
   #done = 0
 
@@ -40,6 +42,7 @@ export class RawDecoder implements StreamDecoder {
     const end = offset + bytes.length
     this.#checkFits(end)
     this.#keepTail(bytes, offset, end)
+    this.#keepEnd(bytes)
     this.#position = end
     const extents: DecodedWork['extents'] = []
     const reach = Math.floor(end / CUT) * CUT
@@ -59,6 +62,7 @@ export class RawDecoder implements StreamDecoder {
         'Upload the image again, completely.',
       )
     }
+    if (total >= END_BYTES) checkEnd(this.#end)
     const work: DecodedWork = { extents: [], held: [] }
     const whole = Math.floor(total / SECTOR) * SECTOR
     if (whole > this.#done) appendCopy(work.extents, this.#done, this.#done, whole - this.#done)
@@ -76,6 +80,12 @@ export class RawDecoder implements StreamDecoder {
   #keepTail(bytes: Uint8Array, offset: number, end: number): void {
     const from = Math.max(offset, Math.floor(end / SECTOR) * SECTOR)
     if (from < end) this.#tail.set(bytes.subarray(from - offset), from % SECTOR)
+  }
+
+  #keepEnd(bytes: Uint8Array): void {
+    const last = bytes.subarray(-END_BYTES)
+    this.#end.copyWithin(0, last.length)
+    this.#end.set(last, END_BYTES - last.length)
   }
 
   #checkFits(size: number): void {

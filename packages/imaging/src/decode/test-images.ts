@@ -65,6 +65,22 @@ export function compressedImage(stream: Uint8Array, sectors = Math.ceil(stream.l
   return image
 }
 
+/** 16 KiB clusters, extended L2: entry 0 with the given bitmap. */
+export function extendedImage(bitmap: bigint, offset = 5n * 16384n): Buffer {
+  const size = 16384
+  const image = Buffer.alloc(6 * size, 0x5a)
+  image.fill(0, 0, 5 * size)
+  plainImage().copy(image, 0, 0, 104)
+  image.writeUInt32BE(14, 20)
+  image.writeBigUInt64BE(BigInt(3 * size), 40)
+  image.writeBigUInt64BE(BigInt(size), 48)
+  image.writeBigUInt64BE(16n, 72)
+  image.writeBigUInt64BE(BigInt(4 * size), 3 * size)
+  image.writeBigUInt64BE(offset, 4 * size)
+  image.writeBigUInt64BE(bitmap, 4 * size + 8)
+  return image
+}
+
 export function deflated(bytes: number): Buffer {
   return deflateRawSync(Buffer.alloc(bytes, 'compress me '), { windowBits: 12 })
 }

@@ -9,6 +9,8 @@ const AT_END = 0xffff_ffff_ffff_ffffn
 const LARGEST_GRAIN_SECTORS = 4096
 const MAX_DESCRIPTOR_SECTORS = 2047 // one MiB less a sector
 const MAX_CAPACITY = 2n ** 37n // sectors: 64 TiB; the format ends at 62 TiB
+/** A directory of 8 MiB: enough for 64 TiB in the usual grains of 64 KiB. */
+const MAX_TABLES = 2 ** 21
 
 const FLAG = { newLineTest: 1, redundantTable: 2, zeroedGrains: 4, compressed: 0x1_0000, markers: 0x2_0000 }
 const KNOWN_FLAGS = Object.values(FLAG).reduce((all, flag) => all | flag, 0)
@@ -70,12 +72,20 @@ export function readVmdkHeader(bytes: Uint8Array): VmdkHeader {
     throw refuse("The VMDK's descriptor reaches into its grains.", CONVERT)
   }
   const directory = view.getBigUint64(56, true) === AT_END ? null : number(view, 56)
+  const tables = Math.ceil(Number(capacity) / (grainSectors * GRAINS_PER_TABLE))
+  if (tables > MAX_TABLES)
+    throw refuse(`The VMDK needs ${tables} grain tables, more than ${MAX_TABLES}.`, CONVERT)
+  if (directory !== null && directory < overhead) {
+    const end = directory + Math.ceil((tables * 4) / SECTOR)
+    if (directory < descriptor.start + descriptor.count || end > overhead)
+      throw refuse(`The VMDK's grain directory stands at sector ${directory}, where none can be.`, CONVERT)
+  }
   return {
     virtualSize: Number(capacity) * SECTOR,
     grainSize: grainSectors * SECTOR,
     descriptor,
     directory,
-    tables: Math.ceil(Number(capacity) / (grainSectors * GRAINS_PER_TABLE)),
+    tables,
     overhead,
     zeroedGrains: (flags & FLAG.zeroedGrains) !== 0,
   }

@@ -52,10 +52,14 @@ export class GrainLedger {
       this.#emptyTables.add(sector)
       return
     }
-    const found = [...this.#seen].find(([, group]) => group[slot] === entries[slot])
-    if (found === undefined || !same(found[1], entries)) throw differ()
-    this.#seen.delete(found[0])
-    this.#tables.set(found[0], sector)
+    for (const [table, group] of this.#seen) {
+      if (group[slot] !== entries[slot]) continue
+      if (!same(group, entries)) break
+      this.#seen.delete(table)
+      this.#tables.set(table, sector)
+      return
+    }
+    throw differ()
   }
 
   /** The directory that came last: an entry for each table. */
@@ -65,8 +69,7 @@ export class GrainLedger {
       const right = known === undefined ? entry === 0 || this.#emptyTables.has(entry) : entry === known
       if (!right) throw differ()
     })
-    const last = Math.max(-1, ...this.#tables.keys())
-    if (last >= entries.length) throw differ()
+    for (const table of this.#tables.keys()) if (table >= entries.length) throw differ()
   }
 
   /** Grains that are still to come, or tables that never came. */

@@ -86,9 +86,14 @@ export class VmdkDecoder implements StreamDecoder {
   *#readTables(): Story {
     const { directory, tables, overhead, zeroedGrains } = this.#header
     const listed = words(yield bytesAt((directory ?? 0) * SECTOR, tables * 4))
-    const inOrder = [...listed.entries()].filter(([, at]) => at !== 0).toSorted(([, a], [, b]) => a - b)
+    const placeOf = (table: number): number => listed[table] ?? 0
+    const inOrder = listed
+      .map((_, table) => table)
+      .filter((table) => placeOf(table) !== 0)
+      .sort((a, b) => placeOf(a) - placeOf(b))
     let free = (directory ?? 0) + Math.ceil((tables * 4) / SECTOR)
-    for (const [table, at] of inOrder) {
+    for (const table of inOrder) {
+      const at = placeOf(table)
       if (at < free || at + TABLE_SECTORS > overhead) {
         throw refuse(`The VMDK's grain table ${table} stands at sector ${at}, where none can be.`)
       }

@@ -80,9 +80,10 @@ class VmdkView implements ImageView {
     const { grainSize } = this.#header
     const marker = viewOf(await readAt(this.#source, sector * SECTOR, MARKER_BYTES))
     const size = marker.getUint32(8, true)
-    if (marker.getBigUint64(0, true) !== BigInt((number * grainSize) / SECTOR) || size > 2 * grainSize) {
+    if (marker.getBigUint64(0, true) !== BigInt((number * grainSize) / SECTOR))
       throw refuse("The VMDK's markers and its tables show different images.")
-    }
+    if (size > 2 * grainSize)
+      throw refuse(`The VMDK has a compressed grain of ${size} bytes, more than a grain can have.`)
     const bytes = new Uint8Array(Math.min(grainSize, this.virtualSize - number * grainSize))
     decodeCluster('zlib', await readAt(this.#source, sector * SECTOR + MARKER_BYTES, size), bytes, grainSize)
     return bytes
@@ -91,7 +92,7 @@ class VmdkView implements ImageView {
 
 async function readAt(source: VmdkFile, offset: number, length: number): Promise<Uint8Array> {
   if (offset < 0 || offset + length > source.size)
-    throw refuse('The VMDK is cut off: its tables lie behind its end.')
+    throw refuse('The VMDK is cut off: a table or a grain of it lies behind its end.')
   const bytes = new Uint8Array(length)
   await source.readAt(offset, bytes)
   return bytes

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { ImagingError } from '../error.ts'
 import { drive, sourceOf } from './test-images.ts'
-import { contentOf, GRAIN, grainOf, makeVmdk, type VmdkParts } from './test-vmdk.ts'
+import { contentOf, GRAIN, grainOf, makeVmdk } from './test-vmdk.ts'
+import { hostileVmdk, vmdkRefusals } from './test-vmdk-refusals.ts'
 import { VmdkDecoder } from './vmdk-stream.ts'
 import { openVmdkView } from './vmdk-view.ts'
 
@@ -106,132 +107,13 @@ describe('a VMDK of', { skip: missing }, () => {
   }
 })
 
-const u32 = (at: number, value: number) => (bytes: Buffer) => void bytes.writeUInt32LE(value, at)
-const u64 = (at: number, value: bigint) => (bytes: Buffer) => void bytes.writeBigUInt64LE(value, at)
-
-const hostile: { what: string; change: Partial<VmdkParts>; says: RegExp }[] = [
-  { what: 'version 4', change: { header: u32(4, 4) }, says: /version 4/ },
-  { what: 'no compression', change: { header: u32(8, 3) }, says: /not streamOptimized/ },
-  { what: 'an unknown flag', change: { header: u32(8, 0x130001) }, says: /flags 0x100000/ },
-  { what: 'capacity 0', change: { header: u64(12, 0n) }, says: /capacity of 0/ },
-  { what: 'the largest capacity', change: { header: u64(12, 2n ** 64n - 1n) }, says: /impossible/ },
-  { what: 'grains of no sector', change: { header: u64(20, 0n) }, says: /power of two/ },
-  { what: 'grains of 2^64 - 1 sectors', change: { header: u64(20, 2n ** 64n - 1n) }, says: /power of two/ },
-  { what: 'grains of 100 sectors', change: { header: u64(20, 100n) }, says: /power of two/ },
-  { what: 'tables without entries', change: { header: u32(44, 0) }, says: /have 0 entries/ },
-  {
-    what: 'tables of 2^32 - 1 entries',
-    change: { header: u32(44, 2 ** 32 - 1) },
-    says: /4294967295 entries/,
-  },
-  { what: 'no descriptor', change: { header: u64(28, 0n) }, says: /no embedded descriptor/ },
-  { what: 'a descriptor of a GiB', change: { header: u64(36, 2n ** 21n) }, says: /impossible size/ },
-  { what: 'another compression', change: { header: (it) => void it.writeUInt16LE(2, 77) }, says: /method 2/ },
-  {
-    what: 'line ends changed by a text transfer',
-    change: { header: (it) => void it.write('\n \n\n', 73) },
-    says: /text/,
-  },
-  {
-    what: 'a descriptor that claims a flat extent',
-    change: { descriptor: (text) => text.replace('SPARSE "disk.vmdk"', 'FLAT "disk-flat.vmdk" 0') },
-    says: /does not know|FLAT/,
-  },
-  {
-    what: 'an extent that names a path',
-    change: { descriptor: (text) => text.replace('disk.vmdk', '/etc/passwd') },
-    says: /does not know/,
-  },
-  {
-    what: 'a second extent',
-    change: { descriptor: (text) => `${text}RW 5 SPARSE "b.vmdk"\n` },
-    says: /another size|2 extents/,
-  },
-  { what: 'no extent', change: { descriptor: (text) => text.replace(/RDONLY.*\n/, '') }, says: /0 extents/ },
-  {
-    what: 'a parent',
-    change: { descriptor: (text) => text.replace('parentCID=ffffffff', 'parentCID=12345678') },
-    says: /parent/,
-  },
-  {
-    what: 'a parent hint',
-    change: { descriptor: (text) => `${text}parentFileNameHint="/x"\n` },
-    says: /parent/,
-  },
-  {
-    what: 'another type',
-    change: { descriptor: (text) => text.replace('streamOptimized', 'vmfs') },
-    says: /vmfs/,
-  },
-  {
-    what: 'a line that is none',
-    change: { descriptor: (text) => `${text}junk junk\n` },
-    says: /does not know/,
-  },
-  {
-    what: 'a grain beyond the capacity',
-    change: { marker: (it, grain) => void (grain === 3 && it.writeBigUInt64LE(2n ** 40n, 0)) },
-    says: /where none can be/,
-  },
-  {
-    what: 'a grain whose sector overflows',
-    change: { marker: (it, grain) => void (grain === 3 && it.writeBigUInt64LE(2n ** 64n - 1n, 0)) },
-    says: /where none can be/,
-  },
-  {
-    what: 'a grain between two',
-    change: { marker: (it, grain) => void (grain === 3 && it.writeBigUInt64LE(385n, 0)) },
-    says: /where none can be/,
-  },
-  {
-    what: 'a grain of 2^32 - 1 compressed bytes',
-    change: { marker: (it, grain) => void (grain === 3 && it.writeUInt32LE(2 ** 32 - 1, 8)) },
-    says: /more than a grain/,
-  },
-  {
-    what: 'a marker for another slot than the table says',
-    change: { marker: (it, grain) => void (grain === 3 && it.writeBigUInt64LE(4n * 128n, 0)) },
-    says: /different images/,
-  },
-  {
-    what: 'one grain twice',
-    change: { marker: (it, grain) => void (grain === 3 && it.writeBigUInt64LE(0n, 0)) },
-    says: /twice/,
-  },
-  { what: 'a table that names a grain more', change: { table: u32(40, 128) }, says: /different images/ },
-  {
-    what: 'a table that leaves a grain out',
-    change: { table: u32(12, 0) },
-    says: /different images|no table names/,
-  },
-  { what: 'a directory that leaves a table out', change: { directory: u32(0, 0) }, says: /different images/ },
-  {
-    what: 'a directory that names another place',
-    change: { directory: u32(4, 128) },
-    says: /different images/,
-  },
-  {
-    what: 'a footer without a directory',
-    change: { footer: u64(56, 2n ** 64n - 1n) },
-    says: /another grain directory/,
-  },
-  {
-    what: 'a footer with another directory',
-    change: { footer: u64(56, 5n) },
-    says: /another grain directory/,
-  },
-  { what: 'a footer of another capacity', change: { footer: u64(12, 128n) }, says: /not that of its header/ },
-  { what: 'a footer that is none', change: { footer: (it) => void it.fill(0) }, says: /no sparse extent/ },
-  { what: 'bytes after its end', change: { tail: Buffer.from('more') }, says: /goes on after its end/ },
-]
-
 describe('a VMDK is refused with', () => {
-  for (const { what, change, says } of hostile) {
-    test(what, () => {
-      const file = makeVmdk(change)
+  for (const row of vmdkRefusals) {
+    test(`${row.row} ${row.what}`, () => {
+      const file = hostileVmdk(row)
       assert.throws(
         () => decode(file, 4096),
-        (error) => error instanceof ImagingError && error.code === 'FORMAT' && says.test(error.cause),
+        (error) => error instanceof ImagingError && error.code === 'FORMAT' && row.says.test(error.cause),
       )
     })
   }

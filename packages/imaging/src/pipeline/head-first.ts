@@ -41,6 +41,11 @@ export class HeadFirst implements ByteSink {
     await this.#ready()
   }
 
+  /** Waits, after a failure of the source, for a preparation that is under way: what it opens must not come into being later. */
+  async settle(): Promise<void> {
+    await this.#prepared?.catch(() => undefined) // the source's failure is the one to tell
+  }
+
   #ready(): Promise<RingSink> {
     this.#prepared ??= this.#prepare(this.#ring.piece(0, this.#position)).then((sink) => {
       if (this.#position > 0) sink.commit(this.#position)

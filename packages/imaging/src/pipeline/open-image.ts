@@ -1,5 +1,5 @@
 import type { ImageRequest } from '../deploy-image.types.ts'
-import { checkDeclaredType, DETECT_BYTES } from '../decode/magic.ts'
+import { checkDeclaredType, checkEnd, DETECT_BYTES, END_BYTES } from '../decode/magic.ts'
 import { headerBytes, type Qcow2Header, readQcow2Header } from '../decode/qcow2-header.ts'
 import { readHeaderAt, readQcow2Map } from '../decode/qcow2-map.ts'
 import { PlannedQcow2Decoder } from '../decode/qcow2-planned.ts'
@@ -25,13 +25,18 @@ export async function openImage(
 ): Promise<OpenedImage> {
   const start = head ?? (await readStart(source, DETECT_BYTES))
   checkDeclaredType(type, start.subarray(0, DETECT_BYTES))
-  if (type === 'raw') return openRaw(source, head)
+  if (type === 'raw') return await openRaw(source, head)
   if (type === 'qcow2') return await openQcow2(source, spoolBytes, head)
   return type === 'vmdk' ? await openVmdk(source, head) : await openOva(source, head)
 }
 
-function openRaw(source: ImageSource, head: Buffer | null): OpenedImage {
+async function openRaw(source: ImageSource, head: Buffer | null): Promise<OpenedImage> {
   const { size } = source
+  if (!head && size !== undefined && size >= END_BYTES) {
+    const end = Buffer.alloc(END_BYTES)
+    await source.readAt(size - END_BYTES, end)
+    checkEnd(end)
+  }
   return {
     virtualSize: size === undefined ? undefined : new RawDecoder({ size }).virtualSize,
     clusterSize: 0,

@@ -12,9 +12,6 @@ import type { SpoolOnDisk } from './spool-on-disk.ts'
 import { Workers } from './workers.ts'
 import { BLOCK, shareWritten, WrittenMap } from './written-map.ts'
 
-/** Threads that hash, decode and write: with the network they fill two cores. */
-const WORKERS = 2
-
 /** With what a reader of the result should know, one sentence each; complete once the image has ended. */
 type Decoder = StreamDecoder & { readonly notes: string[] }
 
@@ -25,6 +22,8 @@ export interface StagingOptions {
   clusterSize: number
   ring: RingShare
   spool: SpoolOnDisk
+  /** How many hash, decode, write and read back. */
+  threads: number
   /** Of the bytes that the source gives; null: no digest of them is made. */
   checkSumType: CheckSumType | null
   /** Disks on which what is not written does not read zero yet. */
@@ -67,7 +66,12 @@ export class Staging {
     const written = shareWritten(diskSize)
     const { head: withheldHead, tail: withheldTail } = withheld
     const setup = { ring: options.ring, written, withheldHead, withheldTail, diskSize }
-    return new Staging(options, await Workers.start(setup, WORKERS), new WrittenMap(written), withheld)
+    return new Staging(
+      options,
+      await Workers.start(setup, options.threads),
+      new WrittenMap(written),
+      withheld,
+    )
   }
 
   get notes(): string[] {

@@ -18,7 +18,7 @@ export interface FetchLimits {
   /** Pause before the second attempt; it doubles, up to `retryMostMs`, with up to half of it taken off by chance. */
   retryFirstMs: number
   retryMostMs: number
-  /** The most that a server's Retry-After is honoured. */
+  /** The most that a server's Retry-After is honoured, and that such waits may add to a budget of attempts. */
   retryAfterMostMs: number
   /** How long to watch for bytes beyond the declared length when no checksum would find them. */
   surplusMs: number

@@ -54,19 +54,22 @@ for (const chunked of [false, true]) {
   for (const how of HOWS) {
     for (const at of CUTS) {
       const body = chunked ? 'chunked body' : 'body'
-      test(`A ${body} that breaks off by ${how} after ${at} bytes is resumed where it stopped.`, async () => {
-        await using server = await scriptedServer(fileHandler(content, { chunked, cut: { how, at } }))
+      test(`I4.39 ${body} that breaks off by ${how} after ${at} bytes: resumed there, nothing is sent twice.`, async () => {
+        const sink = new KeepingSink()
+        const sent: [first: number, length: number][] = []
+        const cut = { how, at, taken: () => sink.reached(at) }
+        const onBody = (first: number, length: number): void => void sent.push([first, length])
+        await using server = await scriptedServer(fileHandler(content, { chunked, cut, onBody }))
         const lines: string[] = []
-        const bytes = await fetchAll(server.origin, {
-          limits: patience(how),
-          onLog: (line) => lines.push(line),
-        })
-        assert.ok(bytes.equals(content))
-        if (how === 'silence') assert.ok(lines.length >= 1)
-        else assert.equal(lines.length, 1)
-        const last = server.requests[2]?.headers
-        if (at > 0 && how !== 'reset') assert.equal(last?.get('if-range'), '"v1"')
-        if (!chunked && at > 0 && how !== 'reset') assert.equal(last?.get('range'), `bytes=${at}-`)
+        const limits = patience(how)
+        await fetchAll(server.origin, { limits, onLog: (line) => lines.push(line) }, sink)
+        assert.ok(sink.bytes.equals(content))
+        if (how !== 'silence') assert.equal(lines.length, 1)
+        const rest = [at, content.length - at] as const
+        // The first is the byte that the file is opened with. A limit of silence may end a busy machine's attempt too early.
+        if (how !== 'silence' || lines.length === 1) assert.deepEqual(sent, [[0, 1], [0, at], rest])
+        assert.ok(sent.slice(2).every(([first]) => first >= at))
+        if (at > 0) assert.equal(server.requests[2]?.headers.get('if-range'), '"v1"')
       })
     }
   }
@@ -105,46 +108,56 @@ for (const [what, etag, fields, ranged] of VALIDATORS) {
   })
 }
 
+type Resume = (socket: Parameters<Handler>[1], at: number) => void
+/** A 206 from so many bytes behind `at`. */
 const from =
-  (first: number, total = content.length, fields = {}) =>
-  (socket: Parameters<Handler>[1]) => {
+  (
+    behind: number,
+    total = content.length,
+    fieldsAt: (at: number) => Record<string, string | number> = () => ({}),
+  ): Resume =>
+  (socket, at) => {
+    const first = at + behind
+    const fields = fieldsAt(at)
     const range = `bytes ${first}-${total - 1}/${total}`
     socket.write(
       head(206, { ETag: '"v1"', 'Content-Range': range, 'Content-Length': total - first, ...fields }),
     )
     socket.end(content.subarray(first))
   }
-const RESUMES: [what: string, answer: (socket: Parameters<Handler>[1]) => void][] = [
+const whole = content.length
+const RESUMES: [what: string, answer: Resume][] = [
   ['200 from the start', (socket) => void socket.end(Buffer.concat([Buffer.from(head(200, long)), content]))],
   ['200 of a new file', (socket) => void socket.write(head(200, { ...long, ETag: '"v2"' }))],
-  ['206 from 0', from(0)],
-  ['206 one byte early', from(MIB - 1)],
-  ['206 one byte late', from(MIB + 1)],
-  ['206 with another total', from(MIB, content.length + 1)],
-  ['206 with another ETag', from(MIB, content.length, { ETag: '"v2"' })],
-  ['206 with a weak ETag', from(MIB, content.length, { ETag: 'W/"v1"' })],
+  ['206 from 0', (socket, at) => from(-at)(socket, at)],
+  ['206 one byte early', from(-1)],
+  ['206 one byte late', from(1)],
+  ['206 with another total', from(0, whole + 1)],
+  ['206 with another ETag', from(0, whole, () => ({ ETag: '"v2"' }))],
+  ['206 with a weak ETag', from(0, whole, () => ({ ETag: 'W/"v1"' }))],
   [
     '206 without ETag',
-    (socket) =>
-      void socket.write(
-        head(206, { 'Content-Range': `bytes ${MIB}-${content.length - 1}/${content.length}` }),
-      ),
+    (socket, at) => void socket.write(head(206, { 'Content-Range': `bytes ${at}-${whole - 1}/${whole}` })),
   ],
-  [
-    '206 with an unknown total',
-    from(MIB, content.length, { 'Content-Range': `bytes ${MIB}-${content.length - 1}/*` }),
-  ],
-  ['206 with an unknown range', from(MIB, content.length, { 'Content-Range': `bytes */${content.length}` })],
+  ['206 with an unknown total', from(0, whole, (at) => ({ 'Content-Range': `bytes ${at}-${whole - 1}/*` }))],
+  ['206 with an unknown range', from(0, whole, () => ({ 'Content-Range': `bytes */${whole}` }))],
   ['206 without Content-Range', (socket) => void socket.write(head(206, long))],
   [
-    '206 that is short',
-    from(MIB, content.length, {
-      'Content-Range': `bytes ${MIB}-${MIB + 9}/${content.length}`,
+    '206 of an earlier part',
+    from(0, whole, (at) => ({
+      'Content-Range': `bytes ${at - 10}-${at - 1}/${whole}`,
       'Content-Length': 10,
-    }),
+    })),
   ],
-  ['206 with a length that is not the range', from(MIB, content.length, { 'Content-Length': 10 })],
-  ['multipart/byteranges', from(MIB, content.length, { 'Content-Type': 'multipart/byteranges; boundary=x' })],
+  [
+    '206 that ends one byte early',
+    from(0, whole, (at) => ({
+      'Content-Range': `bytes ${at}-${whole - 2}/${whole}`,
+      'Content-Length': whole - 1 - at,
+    })),
+  ],
+  ['206 with a length that is not the range', from(0, whole, () => ({ 'Content-Length': whole + 10 }))],
+  ['multipart/byteranges', from(0, whole, () => ({ 'Content-Type': 'multipart/byteranges; boundary=x' }))],
   [
     '416',
     (socket) =>
@@ -152,16 +165,31 @@ const RESUMES: [what: string, answer: (socket: Parameters<Handler>[1]) => void][
   ],
 ]
 
+for (const at of [1, MIB, Math.floor(whole / 2), whole - 1]) {
+  for (const [what, answer] of RESUMES) {
+    test(`I4.44, I4.45 A resume at ${at} that is answered with ${what}: never written at a guessed place.`, async () => {
+      const cut = { how: 'end', at } as const
+      const afterCut: Handler = (_, socket) => answer(socket, at)
+      await using server = await scriptedServer(fileHandler(content, { cut, afterCut }))
+      const sink = new KeepingSink()
+      const error = await failure(fetchAll(server.origin, {}, sink))
+      assert.deepEqual([error.code, error.startAgain, server.requests.length], ['DOWNLOAD', true, 3])
+      assert.match(error.cause, /changed while it was being fetched|did not send the range/)
+      assert.ok(sink.bytes.equals(content.subarray(0, at)))
+    })
+  }
+}
+
 for (const [what, answer] of RESUMES) {
-  test(`A resume that is answered with ${what} never is written at a guessed place.`, async () => {
-    const cut = { how: 'end', at: MIB } as const
-    await using server = await scriptedServer(
-      fileHandler(content, { cut, afterCut: (_, socket) => answer(socket) }),
+  test(`I4.44, I4.45 A ranged read that is answered with ${what}: nothing is taken from it.`, async () => {
+    await using server = await scriptedServer((request, socket, index) =>
+      index === 0 ? fileHandler(content)(request, socket, index) : answer(socket, MIB),
     )
-    const sink = new KeepingSink()
-    const error = await failure(fetchAll(server.origin, {}, sink))
-    assert.deepEqual([error.code, error.startAgain], ['DOWNLOAD', true])
-    assert.ok(sink.bytes.equals(content.subarray(0, MIB)))
+    const source = await open(server.origin)
+    const part = Buffer.alloc(whole - MIB)
+    assert.equal((await failure(source.readAt(MIB, part))).startAgain, true)
+    assert.ok(part.every((byte) => byte === 0))
+    await source.close()
   })
 }
 
@@ -200,50 +228,6 @@ const closing =
   (text: string): Handler =>
   (_, socket) =>
     void socket.end(text)
-const REFUSED: [what: string, handler: Handler, why: RegExp][] = [
-  ['401', raw(head(401)), /answered 401 Unauthorized/],
-  ['403', raw(head(403)), /answered 403 Forbidden/],
-  ['404', raw(head(404)), /answered 404 Not Found/],
-  ['410', raw(head(410)), /answered 410 Gone/],
-  ['600', raw(head(600)), /answered 600\./],
-  ['204', raw(head(204)), /204 No Content, which is an empty file/],
-  ['an empty file', raw(head(200, { 'Content-Length': 0 })), /empty file/],
-  ['206 to everything', raw(head(206, { 'Content-Range': 'bytes 5-9/10' })), /status 206/],
-  ['416 to everything', raw(head(416)), /status 416/],
-  ['101', raw(head(101)), /another protocol/],
-  ['two lengths', raw('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n'), /two lengths/],
-  [
-    'length and chunked',
-    raw('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n'),
-    /both/,
-  ],
-  [
-    'a length of 2^64',
-    raw('HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n'),
-    /no usable number/,
-  ],
-  ['a negative length', raw('HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'), /no usable number/],
-  ['gzip', raw(head(200, { 'Content-Encoding': 'gzip', 'Content-Length': 9 })), /content encoding/],
-  ['transfer gzip', raw(head(200, { 'Transfer-Encoding': 'gzip, chunked' })), /transfer coding/],
-  ['no HTTP', raw('SSH-2.0-OpenSSH_9.9\r\n'), /does not begin with HTTP/],
-  ['a 1 MiB header', raw(`HTTP/1.1 200 OK\r\nA: ${'x'.repeat(MIB)}\r\n\r\n`), /longer than 65536/],
-  ['10,000 headers', raw(`HTTP/1.1 200 OK\r\n${'A: b\r\n'.repeat(10_000)}\r\n`), /200 header fields/],
-  ['early hints without end', raw('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100_000)), /interim answers/],
-]
-
-for (const [what, handler, why] of REFUSED) {
-  test(`A server that answers with ${what} is refused at once.`, async () => {
-    await using server = await scriptedServer(handler)
-    const error = await failure(
-      open(`${server.origin}/?sig=s3cret`, { httpHeader: [{ key: 'X-A', value: 's3cret' }] }),
-    )
-    assert.equal(error.code, 'DOWNLOAD')
-    assert.match(error.cause, why)
-    assert.doesNotMatch(`${error.message}${error.remedy}`, /s3cret/)
-    assert.ok(server.requests.length <= 2)
-  })
-}
-
 test('A few interim answers are skipped.', async () => {
   await using server = await scriptedServer((request, socket, index) => {
     socket.write(`HTTP/1.1 100 Continue\r\n\r\n${'HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n'.repeat(5)}`)
@@ -269,17 +253,6 @@ for (const status of [408, 429, 500, 502, 503, 599]) {
   })
 }
 
-test('Retry-After is honoured.', async () => {
-  await using server = await scriptedServer((request, socket, index) =>
-    index === 0
-      ? void socket.end(head(503, { 'Retry-After': '1', 'Content-Length': 0 }))
-      : fileHandler(content)(request, socket, index),
-  )
-  const before = performance.now()
-  await (await open(server.origin, { limits: { retryAfterMostMs: 2000 } })).close()
-  assert.ok(performance.now() - before >= 990)
-})
-
 for (const [status, why] of [
   [503, /503 Service Unavailable/],
   [404, /404 Not Found/],
@@ -296,80 +269,11 @@ for (const [status, why] of [
   })
 }
 
-test('A server that refuses connections is asked until the budget is spent.', async () => {
-  const server = await scriptedServer(raw(''))
-  await server[Symbol.asyncDispose]()
-  const lines: string[] = []
-  const error = await failure(
-    open(server.origin, { limits: { retryBudgetMs: 100 }, onLog: (line) => lines.push(line) }),
-  )
-  assert.equal(error.code, 'DOWNLOAD')
-  assert.match(error.cause, /refused the connection/)
-  assert.ok(lines.length > 1)
-})
-
-const SLOW: [what: string, handler: Handler, limits: Partial<FetchLimits>, why: RegExp][] = [
-  ['is silent', raw(''), { headMs: 50, retryBudgetMs: 100 }, /did not answer/],
-  [
-    'sends its head byte by byte',
-    (_, socket) => trickle(socket, head(200)),
-    { headMs: 50, retryBudgetMs: 100 },
-    /did not answer/,
-  ],
-]
-
-for (const [what, handler, limits, why] of SLOW) {
-  test(`A server that ${what} ends in TIMEOUT.`, async () => {
-    await using server = await scriptedServer(handler)
-    const error = await failure(open(server.origin, { limits }))
-    assert.equal(error.code, 'TIMEOUT')
-    assert.match(error.cause, why)
-  })
-}
-
-function trickle(socket: Parameters<Handler>[1], text: string | Buffer): void {
-  let at = 0
-  const timer = setInterval(() => socket.write(text.slice(at, ++at)), 10)
-  socket.on('close', () => clearInterval(timer))
-}
-
 /** Answers all but the first request as `handler` does. */
 const afterOpening =
   (handler: Handler, file = content): Handler =>
   (request, socket, index) =>
     (index === 0 ? fileHandler(file) : handler)(request, socket, index)
-
-const slowBody: Handler = (request, socket) => {
-  const first = Number(/bytes=(\d+)-/.exec(request.headers.get('range') ?? '')?.[1] ?? 0)
-  const range = { 'Content-Range': `bytes ${first}-${content.length - 1}/${content.length}` }
-  socket.write(
-    head(first > 0 ? 206 : 200, {
-      ...(first > 0 ? range : {}),
-      ...long,
-      'Content-Length': content.length - first,
-    }),
-  )
-  trickle(socket, content.subarray(first))
-}
-
-test('A body slower than the floor is asked for again, then ends in TIMEOUT.', async () => {
-  await using server = await scriptedServer(afterOpening(slowBody))
-  const limits = { floorBytesPerSecond: 100 * 1024, floorWindowMs: 80, retryBudgetMs: 250 }
-  const error = await failure(fetchAll(server.origin, { limits }))
-  assert.equal(error.code, 'TIMEOUT')
-  assert.match(error.cause, /less than 100 KiB per second/)
-  assert.ok(server.requests.length > 2)
-})
-
-const silent: Handler = (request, socket) =>
-  void socket.write(head(request.headers.has('if-range') ? 206 : 200, long))
-
-test('A body that stays silent for good ends in TIMEOUT.', async () => {
-  await using server = await scriptedServer(afterOpening(silent))
-  const error = await failure(fetchAll(server.origin, { limits: { idleMs: 40, retryBudgetMs: 200 } }))
-  assert.equal(error.code, 'TIMEOUT')
-  assert.match(error.cause, /sent nothing for 0\.04 s/)
-})
 
 test('Without length, chunks and checksum a file is refused at the start.', async () => {
   await using server = await scriptedServer(closing(`${head(200)}abc`))
@@ -458,39 +362,6 @@ test('A ranged read that is cut goes on where it stopped; one on a connection th
   await source.readAt(5, part)
   assert.ok(part.equals(content.subarray(5, MIB + 5)))
   assert.deepEqual([cuts, lines.length], [2, 1])
-  await source.close()
-})
-
-test('A sink that makes us wait stops the server, and its time counts against nobody.', async () => {
-  const big = Buffer.alloc(32 * MIB, content.subarray(0, 65_521))
-  const sent = { taken: 0 }
-  await using server = await scriptedServer(
-    afterOpening((_, socket) => {
-      socket.write(head(200, { ...long, 'Content-Length': big.length }))
-      return writeSlowly(socket, big, (bytes) => (sent.taken = bytes))
-    }, big),
-  )
-  const limits = { idleMs: 250, floorWindowMs: 250, floorBytesPerSecond: MIB, retryBudgetMs: 1 }
-  const source = await open(server.origin, { limits })
-  const { promise: room, resolve: makeRoom } = Promise.withResolvers<void>()
-  const sink = new KeepingSink(MIB)
-  let reserved = 0
-  const waiting = {
-    commit: (length: number) => sink.commit(length),
-    async reserve() {
-      if (++reserved === 2) await room
-      return sink.reserve()
-    },
-  }
-  const streamed = source.stream(waiting)
-  for (let before = -1; before !== sent.taken || sent.taken === 0; ) {
-    before = sent.taken
-    await new Promise((resolve) => setTimeout(resolve, 400)) // longer than every limit of time
-  }
-  assert.ok(sent.taken < 28 * MIB, `${sent.taken} bytes were taken`)
-  makeRoom()
-  assert.equal(await streamed, big.length)
-  assert.ok(sink.bytes.equals(big))
   await source.close()
 })
 

@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { getCACertificates, setDefaultCACertificates, type TlsOptions } from 'node:tls'
+import { assertDisk, assertFailure, deploy, image, rightSum, staged, stageOf } from './testing/deploying.ts'
 import { content, failure, fetchAll, KeepingSink, MIB, open } from './testing/fetching.ts'
-import { fileHandler, head, scriptedServer } from './testing/scripted-server.ts'
+import {
+  fileHandler,
+  type Handler,
+  head,
+  scriptedServer,
+  type ScriptedServer,
+} from './testing/scripted-server.ts'
 
 let folder = ''
 const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
@@ -73,11 +81,10 @@ describe('Over TLS', { skip }, () => {
     servers.elsewhere = issue('elsewhere', 'authority', 'DNS:elsewhere.test', ...LONG)
     servers.unknown = issue('unknown', 'stranger', HERE, ...LONG)
     servers.self = { key: read('stranger.key'), cert: read('stranger.crt') }
-    servers.old = {
-      ...servers.good,
-      minVersion: 'TLSv1',
-      maxVersion: 'TLSv1.1',
-      ciphers: 'DEFAULT@SECLEVEL=0',
+    servers.renewed = issue('renewed', 'authority', HERE, ...LONG)
+    for (const version of ['TLSv1', 'TLSv1.1'] as const) {
+      const old = { minVersion: version, maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' }
+      servers[version] = { ...servers.good, ...old }
     }
     setDefaultCACertificates([...trusted, read('authority.crt')])
   })
@@ -102,15 +109,15 @@ describe('Over TLS', { skip }, () => {
     ['elsewhere', /is for another name/],
     ['unknown', /authority that is not trusted/],
     ['self', /signed by itself/],
-    ['old', /No secure connection/],
+    ['TLSv1', /No secure connection/],
+    ['TLSv1.1', /No secure connection/],
   ]
 
   for (const [name, why] of BAD) {
-    test(`A server with the certificate or protocol '${name}' gets no request.`, async () => {
+    test(`I3.37 a server with the certificate or protocol '${name}' gets no request: DOWNLOAD, D0`, async () => {
       await using server = await scriptedServer(fileHandler(content), servers[name])
-      const error = await failure(open(server.origin, { httpHeader: [{ key: 'X-A', value: 's3cret' }] }))
-      assert.equal(error.code, 'DOWNLOAD')
-      assert.match(error.cause, why)
+      const ended = await deploy(server.origin, { httpHeader: [{ key: 'X-A', value: 's3cret' }] })
+      assertFailure(ended, 'DOWNLOAD', why, 'untouched')
       assert.deepEqual([server.requests.length, server.connections], [0, 0])
     })
   }
@@ -133,13 +140,18 @@ describe('Over TLS', { skip }, () => {
     assert.equal((await refused).code, 'DOWNLOAD')
   })
 
-  test('A redirect from https to http is refused.', async () => {
-    await using plain = await scriptedServer(fileHandler(content))
-    const answer = head(302, { Location: plain.origin, 'Content-Length': 0 })
-    await using server = await scriptedServer((_, socket) => void socket.write(answer), servers.good)
-    assert.match((await failure(open(server.origin))).cause, /from https to http/)
-    assert.equal(plain.connections, 0)
-  })
+  for (const stage of ['open', 'resume'] as const) {
+    test(`I3.35, I3.36 a redirect of '${stage}' from https to http: DOWNLOAD, nobody else asked`, async () => {
+      await using plain = await scriptedServer(fileHandler(image))
+      const answer = head(302, { Location: plain.origin, 'Content-Length': 0 })
+      const file = stage === 'resume' ? { cut: { how: 'end', at: MIB } as const } : {}
+      const handler = staged({ [stage]: (_: unknown, socket: Socket) => void socket.end(answer) }, file)
+      await using server = await scriptedServer(handler, servers.good)
+      const ended = await deploy(server.origin, { httpHeader: [{ key: 'X-A', value: 's3cret' }] })
+      assertFailure(ended, 'DOWNLOAD', /from https to http/, stage === 'open' ? 'untouched' : 'unbootable')
+      assert.equal(plain.connections, 0)
+    })
+  }
 
   for (const how of ['end', 'silence'] as const) {
     test(`A body over TLS that breaks off by ${how} is resumed where it stopped.`, async () => {
@@ -152,15 +164,34 @@ describe('Over TLS', { skip }, () => {
     })
   }
 
-  test('A certificate that becomes invalid before a resume ends the fetch.', async () => {
-    const options = { ...servers.good }
-    const cut = { how: 'end', at: MIB } as const
-    await using server = await scriptedServer((request, socket, index) => {
-      if (index === 1) server.setCertificate(servers.expired ?? {})
-      return fileHandler(content, { cut })(request, socket, index)
-    }, options)
-    assert.match((await failure(fetchAll(server.origin))).cause, /has expired/)
+  for (const [name, why] of BAD.filter(([name]) => !name.startsWith('TLS'))) {
+    test(`I3.37 the certificate '${name}' on the resume only gets no request: DOWNLOAD, D1`, async () => {
+      await using server = await changing(name)
+      const httpHeader = [{ key: 'X-A', value: 's3cret' }]
+      const ended = await deploy(server.origin, { httpHeader, checkSum: rightSum })
+      assertFailure(ended, 'DOWNLOAD', why, 'unbootable')
+      assert.equal(server.requests.filter((request) => stageOf(request) === 'resume').length, 0)
+    })
+  }
+
+  test('I3.37 another certificate that is in order on the resume: the file goes on', async () => {
+    await using server = await changing('renewed')
+    assertDisk(await deploy(server.origin, { checkSum: rightSum }), 'complete')
+    assert.equal(server.requests.filter((request) => stageOf(request) === 'resume').length, 1)
   })
+
+  /** A server that takes the certificate `name` after the first half of the file, where it ends the connection. */
+  async function changing(name: string): Promise<ScriptedServer> {
+    const cut = { how: 'end', at: Math.floor(image.length / 2) } as const
+    const serve = staged({}, { cut })
+    const handler: Handler = (request, socket, index) => {
+      if (stageOf(request) === 'whole') server.setCertificate(servers[name] ?? {})
+      return serve(request, socket, index)
+    }
+    const options = { ...servers.good }
+    const server = await scriptedServer(handler, options)
+    return server
+  }
 
   test('A sink that makes us wait again and again loses nothing over TLS, chunked or not.', async () => {
     for (const chunked of [false, true]) {

@@ -3,10 +3,12 @@ import { refuse } from '../refuse.ts'
 import { bytesAt, past, type Want } from '../stream-parser.ts'
 import { type ManifestEntry, readManifest } from './manifest.ts'
 import { type OvfDisk, readOvf } from './ovf.ts'
-import { readExtended, readTarHeader, TAR_BLOCK } from './tar-header.ts'
+import { readLongName, readPax, readTarHeader, TAR_BLOCK } from './tar-header.ts'
 
 const MAX_OVF_BYTES = 1024 * 1024
 const MAX_MANIFEST_BYTES = 64 * 1024
+/** Their names are kept, to find one that comes twice. An OVA has its disk, descriptor, manifest, certificate, and a few more. */
+const MAX_MEMBERS = 1000
 const REMEDY = 'Pack the OVA anew: first the .ovf, then the .mf, then the disk that they name.'
 
 /** A part of a format's story that gives a result. */
@@ -39,7 +41,7 @@ export interface FoundDisk {
 export function* findDisk(): Telling<FoundDisk> {
   const names = new Set<string>()
   const first = yield* nextMember(0, names)
-  if (first === null || !first.name.toLowerCase().endsWith('.ovf')) {
+  if (first === null || !isDescriptor(first.name)) {
     throw refuse('The OVA does not begin with its OVF descriptor.', REMEDY)
   }
   if (first.size > MAX_OVF_BYTES)
@@ -66,27 +68,35 @@ export function* findDisk(): Telling<FoundDisk> {
   }
 }
 
-/** The next file of the archive; null at its end. Pax and GNU headers before it are taken into account. */
+/**
+ * The next file of the archive; null at its end. Pax and GNU headers before it are taken into account. Throws ImagingError FORMAT, also
+ * for a second descriptor: it might tell of another disk.
+ */
 export function* nextMember(at: number, names: Set<string>): Telling<Member | null> {
-  let extended: ReturnType<typeof readExtended> = {}
+  let extended: ReturnType<typeof readPax> = {}
   for (;;) {
     const header = readTarHeader(yield bytesAt(at, TAR_BLOCK))
     if (header === null) return null
     const start = at + TAR_BLOCK
-    if (header.kind === 'extended') {
-      extended = { ...extended, ...readExtended(yield bytesAt(start, header.size)) }
+    if (header.kind !== 'file') {
+      const read = header.kind === 'pax' ? readPax : readLongName
+      extended = { ...extended, ...read(yield bytesAt(start, header.size)) }
       at = start + inBlocks(header.size)
       yield past(at)
       continue
     }
     const { name, size } = { ...header, ...extended }
     if (names.has(name)) throw refuse('The OVA holds two members of one name.', REMEDY)
+    if (names.size > 0 && isDescriptor(name)) throw refuse('The OVA holds two descriptors.', REMEDY)
+    if (names.size === MAX_MEMBERS) throw refuse(`The OVA holds more than ${MAX_MEMBERS} members.`, REMEDY)
     names.add(name)
     const next = start + inBlocks(size)
     if (!Number.isSafeInteger(next)) throw refuse('The OVA has a member of an impossible size.', REMEDY)
     return { name, start, size, next }
   }
 }
+
+const isDescriptor = (name: string): boolean => name.toLowerCase().endsWith('.ovf')
 
 export const isManifest = ({ name }: Member): boolean => name.toLowerCase().endsWith('.mf')
 
@@ -107,8 +117,8 @@ export function checkManifest(
 ): Map<string, ManifestEntry> {
   if (!manifest.has(ovf.href)) throw refuse("The OVA's manifest does not name its disk.", REMEDY)
   const entry = manifest.get(descriptor.name)
-  const digest = entry && createHash(entry.algorithm).update(descriptor.bytes).digest('hex')
-  if (entry?.digest !== digest)
+  if (entry === undefined) throw refuse("The OVA's manifest does not name its descriptor.", REMEDY)
+  if (entry.digest !== createHash(entry.algorithm).update(descriptor.bytes).digest('hex'))
     throw refuse("The OVA's descriptor is not the one that its manifest was made for.", REMEDY)
   return manifest
 }

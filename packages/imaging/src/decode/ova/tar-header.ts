@@ -9,8 +9,8 @@ export interface TarMember {
   name: string
   /** Bytes. */
   size: number
-  /** `extended`: a pax or GNU header about the next member, of at most 64 KiB. */
-  kind: 'file' | 'extended'
+  /** `pax` and `longname` (GNU's) are headers about the next member, of at most 64 KiB. */
+  kind: 'file' | 'pax' | 'longname'
 }
 
 /**
@@ -28,7 +28,7 @@ export function readTarHeader(block: Uint8Array): TarMember | null {
   const type = String.fromCodePoint(bytes[156] ?? 0)
   if (type === 'x' || type === 'L') {
     if (size > MAX_EXTENDED_BYTES) throw refuse(`The OVA has an extended header of ${size} bytes.`, REMEDY)
-    return { name: '', size, kind: 'extended' }
+    return { name: '', size, kind: type === 'x' ? 'pax' : 'longname' }
   }
   if (type !== '0' && type !== '\0')
     throw refuse(`The OVA has a member of type ${shownType(type)}; only files may be in it.`, REMEDY)
@@ -37,19 +37,22 @@ export function readTarHeader(block: Uint8Array): TarMember | null {
   return { name: checkName(name), size, kind: 'file' }
 }
 
+/** Name of the next member, from a GNU header of type L: it ends with a NUL. Throws ImagingError FORMAT. */
+export function readLongName(content: Uint8Array): { name: string } {
+  return { name: checkName(textIn(bufferOf(content), 0, content.length)) }
+}
+
 /**
- * What an extended header says of the next member: name and size where it gives them. Pax records are `LENGTH KEY=VALUE\n`; GNU's
- * long name (type L) is the name with a NUL. Throws ImagingError FORMAT.
+ * Name and size of the next member, where a pax header gives them in its records `LENGTH KEY=VALUE\n`. Throws ImagingError FORMAT, also
+ * for a member that GNU tar stored without its holes: its content is not what stands in the archive.
  */
-export function readExtended(content: Uint8Array): { name?: string; size?: number } {
-  const text = Buffer.from(content).toString('utf8')
-  if (!/^[0-9]+ /.test(text)) return { name: checkName(text.replace(/\0.*$/s, '')) }
+export function readPax(content: Uint8Array): { name?: string; size?: number } {
+  const bytes = bufferOf(content)
   const found: { name?: string; size?: number } = {}
-  for (let at = 0; at < content.length; ) {
-    const length = Number(/^([0-9]{1,6}) /.exec(Buffer.from(content).toString('latin1', at, at + 8))?.[1])
-    if (!(length > 3) || at + length > content.length)
-      throw refuse('The OVA has a damaged pax header.', REMEDY)
-    const record = Buffer.from(content)
+  for (let at = 0; at < bytes.length; ) {
+    const length = Number(/^([0-9]{1,6}) /.exec(bytes.toString('latin1', at, at + 8))?.[1])
+    if (!(length > 3) || at + length > bytes.length) throw refuse('The OVA has a damaged pax header.', REMEDY)
+    const record = bytes
       .toString('utf8', at, at + length)
       .replace(/^[0-9]+ /, '')
       .replace(/\n$/, '')
@@ -58,10 +61,15 @@ export function readExtended(content: Uint8Array): { name?: string; size?: numbe
     if (key === 'path') found.name = checkName(value)
     if (key === 'size') found.size = sizeOf(value)
     if (key === 'linkpath') throw refuse('The OVA has a link in it.', REMEDY)
+    if (key.startsWith('GNU.sparse.'))
+      throw refuse('The OVA has a member that tar stored as a sparse file.', REMEDY)
     at += length
   }
   return found
 }
+
+const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength)
 
 function sizeOf(text: string): number {
   const size = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN

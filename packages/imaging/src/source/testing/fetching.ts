@@ -42,6 +42,8 @@ export const open = (url: string, more: Partial<OpenSourceRequest> = {}): Promis
 /** Keeps all that arrives; hands out memory in pieces of `size` bytes. */
 export class KeepingSink implements ByteSink {
   readonly pieces: Buffer[] = []
+  #total = 0
+  #waiting: { total: number; resolve: () => void } | null = null
   #open: Buffer | null = null
   readonly #size: number
 
@@ -64,6 +66,14 @@ export class KeepingSink implements ByteSink {
       throw new Error('committed what was not reserved')
     this.pieces.push(this.#open.subarray(0, length))
     this.#open = null
+    this.#total += length
+    if (this.#waiting && this.#total >= this.#waiting.total) this.#waiting.resolve()
+  }
+
+  /** Resolves once `total` bytes have come. */
+  reached(total: number): Promise<void> {
+    if (this.#total >= total) return Promise.resolve()
+    return new Promise((resolve) => (this.#waiting = { total, resolve }))
   }
 }
 

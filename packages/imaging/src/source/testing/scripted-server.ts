@@ -18,15 +18,25 @@ export interface ScriptedServer extends AsyncDisposable {
   requests: SeenRequest[]
   /** Connections that were accepted. */
   connections: number
+  /** For each connection, the address of this machine that it came to. */
+  reached: string[]
   /** TLS: for the connections that come. */
   setCertificate(tls: TlsOptions): void
 }
 
-/** A server on loopback that says exactly what `handler` writes to the socket; HTTP is the handler's business. */
-export async function scriptedServer(handler: Handler, tls?: TlsOptions): Promise<ScriptedServer> {
+/**
+ * A server that says exactly what `handler` writes to the socket; HTTP is the handler's business. It listens on loopback,
+ * unless `at` names an address, or `::` for all.
+ */
+export async function scriptedServer(
+  handler: Handler,
+  tls?: TlsOptions,
+  at = '127.0.0.1',
+): Promise<ScriptedServer> {
   const sockets = new Set<Socket>()
   const accept = (socket: Socket): void => {
     server.connections++
+    server.reached.push((socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''))
     sockets.add(socket)
     socket.on('error', () => undefined) // the client may break off whenever it likes
     socket.on('close', () => sockets.delete(socket))
@@ -44,14 +54,15 @@ export async function scriptedServer(handler: Handler, tls?: TlsOptions): Promis
   const listener = tls
     ? createTlsServer(tls, accept).on('tlsClientError', () => undefined)
     : createServer(accept)
-  listener.listen(0, '127.0.0.1')
+  listener.listen(0, at)
   await once(listener, 'listening')
   const { port } = listener.address() as AddressInfo
   const server: ScriptedServer = {
-    origin: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    origin: `${tls ? 'https' : 'http'}://${at}:${port}`,
     port,
     requests: [],
     connections: 0,
+    reached: [],
     setCertificate: ({ key, cert }) => (listener as TlsServer).setSecureContext({ key, cert }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
@@ -89,8 +100,13 @@ export interface FileOptions {
   chunked?: boolean
   /** Fields beside those of framing and range. */
   fields?: Record<string, string>
-  /** How the body of the answer to the first plain GET breaks off, and after how many bytes of it. */
-  cut?: { how: Cut; at: number }
+  /**
+   * How the body of the answer to the first plain GET breaks off, and after how many bytes of it. `taken`: waited for
+   * before, as a reset discards what the client has not read.
+   */
+  cut?: { how: Cut; at: number; taken?: () => Promise<void> }
+  /** Gets the offset in `content` and the length of each part of it that is sent; chunk framing is not counted. */
+  onBody?: (first: number, length: number) => void
   /** Answers every request after the cut. */
   afterCut?: Handler
 }
@@ -115,22 +131,38 @@ export function fileHandler(content: Buffer, options: FileOptions = {}): Handler
     }
     socket.write(head(range ? 206 : 200, fields))
     const framed = chunked ? inChunks(body) : body
-    if (!cut || isCut || request.headers.has('range')) {
+    const isWhole = !cut || isCut || request.headers.has('range')
+    options.onBody?.(first, isWhole ? body.length : Math.min(cut.at, body.length))
+    if (isWhole) {
       socket.write(framed)
       if (request.headers.get('connection') === 'close') socket.end()
       return
     }
     isCut = true
-    await breakOff(socket, framed.subarray(0, cut.at), cut.how)
+    const begin = body.subarray(0, cut.at)
+    await breakOff(
+      socket,
+      chunked ? inChunks(begin).subarray(0, -END_CHUNK.length) : begin,
+      cut.how,
+      cut.taken,
+    )
   }
 }
 
-/** Writes `bytes`, waits until the other side has read them, then breaks off. */
-export async function breakOff(socket: Socket, bytes: Uint8Array, how: Cut): Promise<void> {
+/** Writes `bytes`, waits until the kernel has them and then for `taken`, and breaks off. */
+export async function breakOff(
+  socket: Socket,
+  bytes: Uint8Array,
+  how: Cut,
+  taken?: () => Promise<void>,
+): Promise<void> {
   if (bytes.length > 0) await new Promise<void>((resolve) => socket.write(bytes, () => resolve()))
+  await taken?.()
   if (how === 'end') socket.end()
   if (how === 'reset') socket.resetAndDestroy()
 }
+
+const END_CHUNK = '0\r\n\r\n'
 
 export function inChunks(body: Buffer, size = 70_001): Buffer {
   const parts: (Buffer | string)[] = []
@@ -138,7 +170,7 @@ export function inChunks(body: Buffer, size = 70_001): Buffer {
     const part = body.subarray(at, at + size)
     parts.push(`${part.length.toString(16)}\r\n`, part, '\r\n')
   }
-  return Buffer.concat([...parts, '0\r\n\r\n'].map((part) => Buffer.from(part as string)))
+  return Buffer.concat([...parts, END_CHUNK].map((part) => Buffer.from(part as string)))
 }
 
 /** Writes `bytes` in pieces, and after each tells how much the kernel has taken. Ends early when the other side is gone. */
