@@ -96,11 +96,15 @@ describe('Images verified by keys of the account', { skip: absent(tools) }, () =
     assert.deepEqual([view.state, view.checksum], ['done', image.sha256], JSON.stringify(view.error))
   })
 
-  test('a signed VMDK is deployed', async () => {
+  test('a signed VMDK is deployed, and its last partition grows where that is asked for', async () => {
     const signature = { signatureUrl: url('small.vmdk.sig'), keyNames: ['alice'] }
-    const view = await deploy({ URL: url('small.vmdk'), type: 'vmdk', ...signature })
+    const view = await deploy({ URL: url('small.vmdk'), type: 'vmdk', growLastPartition: true, ...signature })
     assert.equal(view.state, 'done', JSON.stringify(view.error))
     assert.match(view.notes.join('\n'), /The image is signed by OpenPGP key/)
+    const { partitiontable } = JSON.parse((await command('sfdisk', ['--json', disk])).toString()) as {
+      partitiontable: { partitions: { size: number }[] }
+    }
+    assert.ok((partitiontable.partitions.at(-1)?.size ?? 0) * 512 > 48 * 1024 * 1024, 'it did not grow')
     assert.ok((await content(disk)).equals(await content(image.path)))
   })
 

@@ -1,61 +1,19 @@
 /** Images and disks that make a deployment fail for one real reason. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { copyFile, mkdir, open, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { constants, createZstdCompress } from 'node:zlib'
 import { command } from '../../scripts/run-command.ts'
 import { waitFor } from './lab.ts'
 
-const mib = 1024 * 1024
 const sector = 512
 
-/**
- * A qcow2 image (version 3) whose only L2 tables stand behind all of its data: without ranges the whole data must wait in
- * memory for its place. `size` in MiB; the data is a hole of the file, so the image takes almost no room.
- * Layout: QEMU docs/interop/qcow2.txt, "Header", "Cluster mapping".
- */
-export async function tablesLastImage(path: string, size: number): Promise<void> {
-  const cluster = 64 * 1024
-  const entries = cluster / 8
-  const clusters = (size * mib) / cluster
-  const tables = Math.ceil(clusters / entries)
-  // Cluster 0 header, 1 L1 table, 2 refcount table, 3... refcount blocks, then data, then L2 tables.
-  const blocks = Math.ceil((4 + clusters + tables + 8) / (cluster / 2))
-  const dataAt = 3 + blocks
-  const l2At = dataAt + clusters
-  const total = l2At + tables
-  await writeFile(path, '')
-  await truncate(path, total * cluster)
-  const file = await open(path, 'r+')
-  const put = (buffer: Buffer, at: number): Promise<unknown> =>
-    file.write(buffer, 0, buffer.length, at * cluster)
-  try {
-    const header = Buffer.alloc(104)
-    header.write('QFI\u00FB', 0, 'latin1')
-    header.writeUInt32BE(3, 4)
-    header.writeUInt32BE(16, 20)
-    header.writeBigUInt64BE(BigInt(size * mib), 24)
-    header.writeUInt32BE(tables, 36)
-    header.writeBigUInt64BE(BigInt(cluster), 40)
-    header.writeBigUInt64BE(BigInt(2 * cluster), 48)
-    header.writeUInt32BE(1, 56)
-    header.writeUInt32BE(4, 96)
-    header.writeUInt32BE(104, 100)
-    await put(header, 0)
-    const copied = 1n << 63n
-    const pointers = (count: number, first: number, flag: bigint): Buffer => {
-      const buffer = Buffer.alloc(count * 8)
-      for (let i = 0; i < count; i++) buffer.writeBigUInt64BE(BigInt((first + i) * cluster) | flag, i * 8)
-      return buffer
-    }
-    await put(pointers(tables, l2At, copied), 1)
-    await put(pointers(blocks, 3, 0n), 2)
-    const counts = Buffer.alloc(total * 2)
-    for (let i = 0; i < total; i++) counts.writeUInt16BE(1, i * 2)
-    await put(counts, 3)
-    await put(pointers(clusters, dataAt, copied), l2At)
-  } finally {
-    await file.close()
-  }
+/** Packs a file so that unpacking it takes a window of 256 MiB. */
+export async function widePackedImage(path: string, to: string): Promise<void> {
+  const pack = createZstdCompress({ params: { [constants.ZSTD_c_windowLog]: 28 } })
+  await pipeline(createReadStream(path), pack, createWriteStream(to))
 }
 
 /** Copies a raw GPT image and damages the partition entries, so that no table can be trusted. */

@@ -58,6 +58,7 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
     phoneHomeUrl: 'https://control.example.test/phone-home/canary-phone',
     userMetadatas: [{ key: 'role', value: 'canary-metadata' }],
   },
+  growLastPartition: true,
   addressPolicy: { allow: ['127.0.0.0/8'], deny: [], allowPrivate: false, denyPorts: [25] },
   spoolBytes: 1024,
   ...changes,
@@ -142,6 +143,7 @@ test('a deploy order is carried out, reported and heard', { skip }, async (t) =>
     Buffer.from(options?.configDrive?.userData ?? []).toString(),
     '#cloud-config\ncanary-user-data',
   )
+  assert.equal(options?.growLastPartition, true)
   assert.deepEqual(options?.disk, { path: joined.disks[0]?.path, size: diskSize, sectorSize: 512 })
 
   const working = plane.reports().filter((report) => report.outcome === null)

@@ -138,6 +138,7 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
             userMetadatas: configDrive.userMetadatas,
             phoneHomeUrl: configDrive.phoneHomeUrl,
           },
+    growLastPartition: order.growLastPartition,
     addressPolicy: order.addressPolicy,
     spoolBytes: order.spoolBytes,
   }

@@ -75,6 +75,7 @@ test('deploy by our own call sends what the image is to be verified by', async (
     assert.equal((await byoi(['deploy', name, '--url', 'http://a/i', ...args], env)).status, 0)
   const sums = ['--checksum-url', 'http://a/SUMS', '--checksum-name', 'b']
   await deploy('--type', 'vmdk')
+  await deploy('--type', 'raw', '--grow-last-partition')
   await deploy('--type', 'raw', ...sums)
   await deploy('--type', 'raw', ...sums, '--signature', 'http://a/SUMS.sig', '--key', 'one', '--key', 'two')
   await deploy('--type', 'raw', '--signature', 'http://a/i.sig', '--key', 'one')
@@ -82,6 +83,7 @@ test('deploy by our own call sends what the image is to be verified by', async (
   const list = { checkSumUrl: 'http://a/SUMS', checkSumName: 'b' }
   assert.deepEqual(bodies, [
     { ...image, type: 'vmdk' },
+    { ...image, growLastPartition: true },
     { ...image, ...list },
     { ...image, ...list, signatureUrl: 'http://a/SUMS.sig', signatureOf: 'sums', keyNames: ['one', 'two'] },
     { ...image, signatureUrl: 'http://a/i.sig', signatureOf: 'image', keyNames: ['one'] },
@@ -90,7 +92,7 @@ test('deploy by our own call sends what the image is to be verified by', async (
     ['deploy', name, '--url', 'http://a/i', '--type', 'raw', '--checksum-url', 'S'],
     env,
   )
-  assert.deepEqual([local.status, api.calls.length], [2, 8])
+  assert.deepEqual([local.status, api.calls.length], [2, 10])
 })
 
 test('signing-key add, list and remove', async (t) => {

@@ -21,20 +21,36 @@ interface ImageFacts {
   checksum: string | undefined
 }
 
+/** The image was looked at, and would be refused. What was found goes into the result beside the error. */
+export class ImageRefused extends Error {
+  readonly refusal: ImagingError
+  readonly found: Record<string, unknown>
+
+  constructor(refusal: ImagingError, found: Record<string, unknown>) {
+    super(refusal.message)
+    this.refusal = refusal
+    this.found = found
+  }
+}
+
 /**
  * Runs the image engine for `write` and `inspect`: its result, or its error of the catalogue, is one JSON object, the last
  * line of standard output. Wrong usage is thrown on, and nothing is printed for it.
+ *
+ * @param work Its result; null where a page has told everything already.
  */
 export async function runImageCommand(
   image: ImageFacts,
   context: Context,
-  work: () => Promise<Record<string, unknown>>,
+  work: () => Promise<Record<string, unknown> | null>,
 ): Promise<void> {
   const began = performance.now()
   try {
-    printJson(await work(), context)
-  } catch (error) {
-    if (error instanceof UsageError || error instanceof BadParameter) throw error
+    const result = await work()
+    if (result) printJson(result, context)
+  } catch (thrown) {
+    if (isNotToShow(thrown)) throw thrown
+    const [error, found] = thrown instanceof ImageRefused ? [thrown.refusal, thrown.found] : [thrown, {}]
     const checkSumType = image.checksum?.split(':')[0]?.toLowerCase()
     const shown = describeError(error, {
       url: shownLocation(image.location),
@@ -44,12 +60,17 @@ export async function runImageCommand(
     const seconds = Math.round(performance.now() - began) / 1000
     const disk = error instanceof ImagingError ? error.disk : 'unknown'
     printError(shown, context)
-    printJson({ status: 'error', format: image.type ?? null, seconds, error: shown, disk }, context)
+    printJson({ status: 'error', format: image.type ?? null, ...found, seconds, error: shown, disk }, context)
     throw new CommandFailed('', { cause: error })
   }
 }
 
-function shownLocation(location: string): string {
+/** Wrong usage is told elsewhere, and what a page has told is told. */
+const isNotToShow = (thrown: unknown): boolean =>
+  thrown instanceof UsageError || thrown instanceof BadParameter || thrown instanceof CommandFailed
+
+/** Without the secrets that a URL may have. */
+export function shownLocation(location: string): string {
   const { url, file } = parseLocation(location)
   return file ? url : maskUrl(url)
 }

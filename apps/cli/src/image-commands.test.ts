@@ -270,6 +270,26 @@ for (const [file, format] of [
   })
 }
 
+test('inspect shows a page, and with --json nothing but the object', { skip }, async () => {
+  const page = await byoi('inspect', qcow2, '--disk-size', '32MiB')
+  assert.match(page.stdout, /^\S*image\.qcow2\n {2}format +qcow2/)
+  assert.match(page.stdout, /\nPartition table: GPT\n[^]*\nLayout\n[^]*\nVerdict\n/)
+  const json = await byoi('inspect', qcow2, '--disk-size', '32MiB', '--json')
+  assert.equal(json.stdout.trimEnd().split('\n').length, 1)
+  assert.deepEqual(json.result, page.result)
+})
+
+test('inspect of an image that would be refused tells why, and what it found', { skip }, async () => {
+  const ran = await byoi('inspect', qcow2, '--boot', 'uefi', '--disk-size', '32MiB')
+  assert.equal(ran.status, 1)
+  assert.match(ran.stdout, /\n {2}fits a disk of 32\.0 MiB +yes: /)
+  assert.match(ran.stdout, /\n {2}boots by UEFI +no: The server boots by UEFI, and .* Use an image that/)
+  const { verdicts, table, disk } = ran.result
+  assert.equal((verdicts as { boots: { answer: string } }).boots.answer, 'no')
+  assert.equal((table as { partitions: object[] }).partitions.length, 1)
+  assert.equal(disk, 'untouched')
+})
+
 test('wrong usage ends with status 2 and no result', async () => {
   const ran = await byoi('write', raw, '--type', 'raw')
   assert.deepEqual({ status: ran.status, stdout: ran.stdout }, { status: 2, stdout: '' })

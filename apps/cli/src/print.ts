@@ -1,8 +1,9 @@
 import type { Context } from './context.ts'
+import { safeJson } from './inspect-page/safe-text.ts'
 
-/** One JSON value on one line of standard output. */
+/** One JSON value on one line of standard output; words of strangers in it say nothing to a terminal. */
 export function printJson(value: unknown, context: Context): void {
-  context.stdout.write(`${JSON.stringify(value)}\n`)
+  context.stdout.write(`${safeJson(JSON.stringify(value))}\n`)
 }
 
 /** Rows in columns that are as wide as they need to be. */

@@ -204,6 +204,8 @@ export const DeployOrder = Type.Object(
     /** Loader on the EFI system partition, as `\\\\efi\\\\debian\\\\grubx64.efi`; null: the one that is found there. */
     efiBootloaderPath: Type.Union([Type.String({ maxLength: 255 }), Type.Null()]),
     configDrive: Type.Union([ConfigDriveContent, Type.Null()]),
+    /** The last partition is to reach to the end of the disk, in its table. */
+    growLastPartition: Type.Boolean(),
     addressPolicy: AddressPolicy,
     /** RAM that the agent may use to hold image data whose place is not known yet, in bytes. */
     spoolBytes: bytes,

@@ -32,7 +32,7 @@ export function parseByoiRequest(
 ): ByoiRequest {
   refuseUnknownTypes(value)
   const body = checkShape(ByoiBody, value, call)
-  return { ...requestOf(body, options), sums: null, signature: null, keyNames: [] }
+  return { ...requestOf(body, options), sums: null, signature: null, keyNames: [], growLastPartition: false }
 }
 
 /**
@@ -42,7 +42,7 @@ export function parseByoiRequest(
 export function requestOf(
   body: Omit<ByoiBody, 'type'> & { type: DeployableType },
   options: { deniedPorts?: readonly number[] } = {},
-): Omit<ByoiRequest, 'sums' | 'signature' | 'keyNames'> {
+): Omit<ByoiRequest, 'sums' | 'signature' | 'keyNames' | 'growLastPartition'> {
   return {
     ...requestedUrl(body.URL, 'URL', options.deniedPorts),
     type: body.type,

@@ -93,6 +93,9 @@ export const DeploymentBody = Type.Object(
         description: 'Signing keys of the account that calls, one of which must have signed',
       }),
     ),
+    growLastPartition: Type.Optional(
+      Type.Boolean({ description: 'Let the last partition reach to the end of the disk, in its table' }),
+    ),
   },
   closed,
 )
@@ -131,6 +134,8 @@ export interface ByoiRequest extends RequestedUrl {
   signature: (RequestedUrl & { of: SignedThing }) | null
   /** Without a signature: one of these must have signed `sums` in itself. */
   keyNames: string[]
+  /** Of our own route only. */
+  growLastPartition: boolean
   description: string | null
   diskGroupId: number | null
   httpHeader: SecretKeyValue[]

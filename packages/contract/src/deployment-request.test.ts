@@ -29,6 +29,13 @@ test("what OVHcloud's call takes is taken, with nothing to verify by but the che
   assert.deepEqual([none, nobody, names], [null, null, []])
 })
 
+test('the last partition grows only where that is asked for by our own call', () => {
+  const grows = (body: object) => parseDeploymentRequest({ ...image, ...body }).growLastPartition
+  assert.deepEqual([grows({}), grows({ growLastPartition: true })], [false, true])
+  assert.equal(parseByoiRequest(image).growLastPartition, false)
+  refused({ ...image, growLastPartition: 'yes' }, 'growLastPartition')
+})
+
 test('a bare VMDK is taken, other types are not', () => {
   assert.equal(parseDeploymentRequest({ ...image, type: 'vmdk' }).type, 'vmdk')
   assert.throws(() => parseByoiRequest({ ...image, type: 'vmdk' }), /Bad format image/)

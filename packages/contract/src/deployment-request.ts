@@ -12,7 +12,11 @@ const call = 'POST/deployment'
 export function parseDeploymentRequest(value: unknown): ByoiRequest {
   refuseUnknownTypes(value, deployableTypes)
   const body = checkShape(DeploymentBody, value, call)
-  return { ...requestOf(body), ...verificationOf(body) }
+  return {
+    ...requestOf(body),
+    ...verificationOf(body),
+    growLastPartition: body.growLastPartition ?? false,
+  }
 }
 
 function verificationOf(body: DeploymentBody): Pick<ByoiRequest, 'sums' | 'signature' | 'keyNames'> {

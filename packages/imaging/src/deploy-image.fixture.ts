@@ -105,7 +105,7 @@ export interface ServeOptions {
 export async function serve(
   path: string,
   options: ServeOptions = {},
-): Promise<{ url: string; requests: () => number } & AsyncDisposable> {
+): Promise<{ url: string; requests: () => number; bytes: () => number } & AsyncDisposable> {
   const { size } = await stat(path)
   const {
     ranges = true,
@@ -115,6 +115,7 @@ export async function serve(
     chunked,
   } = options
   let requests = 0
+  let bytes = 0
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const number = requests++
     const range = ranges ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null
@@ -130,7 +131,9 @@ export async function serve(
     const limit = Math.min(end, start + cutAfter(number))
     const closed = once(response, 'close')
     for (let at = start; at < limit && !response.destroyed; at += 100_000) {
-      const room = response.write(await readAt(path, at, Math.min(100_000, limit - at)))
+      const part = await readAt(path, at, Math.min(100_000, limit - at))
+      bytes += part.length
+      const room = response.write(part)
       if (!room) await Promise.race([once(response, 'drain'), closed])
     }
     if (limit === end) response.end()
@@ -143,6 +146,8 @@ export async function serve(
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/image`,
     requests: () => requests,
+    /** Of all bodies. */
+    bytes: () => bytes,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

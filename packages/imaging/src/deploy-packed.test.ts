@@ -189,7 +189,7 @@ describe('of a packed image', { skip }, () => {
       const packed = await pack(program, (await imageOf(folder.path, type)).image)
       const { addressPolicy } = options({ url: packed }, '')
       const request = { url: packed, file: true, httpHeader: [], type: null }
-      const found = await inspectImage({ image: request, boot: null, bus: null, addressPolicy })
+      const { found } = await inspectImage({ image: request, boot: null, bus: null, addressPolicy })
       assert.deepEqual(
         [found.format, found.packing, found.ranged, found.bytesServed, found.virtualSize],
         [type, program, false, (await stat(packed)).size, type === 'raw' ? null : IMAGE],

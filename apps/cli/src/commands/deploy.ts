@@ -17,6 +17,7 @@ interface DeployOptions extends Omit<ApiOptions, 'url'>, TrustOptions {
   configdrive?: string
   description?: string
   diskGroup?: string
+  growLastPartition?: boolean
   wait?: boolean
   json?: boolean
 }
@@ -33,6 +34,7 @@ export function addDeploy(program: Command, context: Context): void {
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object")
     .option('--description <text>', 'a description of the image')
     .option('--disk-group <number>', 'disk group to deploy to')
+    .option('--grow-last-partition', 'let the last partition reach to the end of the disk, in its table')
     .option('--wait', 'follow the deployment to its end')
     .option('--json', 'print the deployment as JSON')
   withTrust(command, { value: 'name', what: 'signing key of the account that must have signed' })
@@ -47,7 +49,11 @@ async function deploy(service: string, options: DeployOptions, context: Context)
   const client = connect(api, context)
   // OVHcloud's call where it will do, so that the same command line works with its API and with older control planes.
   const { type, ...rest } = body
-  const isOurs = type === 'vmdk' || body.checkSumUrl !== undefined || body.signatureUrl !== undefined
+  const isOurs =
+    type === 'vmdk' ||
+    body.checkSumUrl !== undefined ||
+    body.signatureUrl !== undefined ||
+    body.growLastPartition
   if (isOurs) await client.startDeployment(service, body)
   else await client.deploy(service, { ...rest, type })
   const view = await client.deployment(service)
@@ -63,6 +69,7 @@ function requestBody(options: DeployOptions): DeploymentBody {
     type: parseType(options.type),
     ...(checksum === undefined ? {} : { checkSum: checksum.value, checkSumType: checksum.type }),
     ...verificationOf(options),
+    ...(options.growLastPartition ? { growLastPartition: true } : {}),
     ...(options.header.length === 0
       ? {}
       : { httpHeader: options.header.map((header) => parseHeader(header)) }),

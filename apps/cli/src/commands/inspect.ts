@@ -1,7 +1,9 @@
 import type { Bus } from '@byoi/imaging'
 import { type Command, Option } from 'commander'
-import type { Context } from '../context.ts'
-import { everyAddress, runImageCommand } from '../image-command.ts'
+import { CommandFailed, type Context } from '../context.ts'
+import { everyAddress, ImageRefused, runImageCommand, shownLocation } from '../image-command.ts'
+import { inspectionPage } from '../inspect-page/page.ts'
+import { terminalStyle } from '../inspect-page/terminal-style.ts'
 import { parseHeader, parseLocation, parseType } from '../parse-image.ts'
 import { parseSize } from '../parse-size.ts'
 import { collect } from '../repeatable.ts'
@@ -16,6 +18,7 @@ interface InspectOptions {
   diskSize?: string
   sectorSize: '512' | '4096'
   header: string[]
+  json?: boolean
 }
 
 export function addInspect(program: Command, context: Context): void {
@@ -36,10 +39,10 @@ export function addInspect(program: Command, context: Context): void {
       new Option('--sector-size <bytes>', 'sector size of that disk').choices(['512', '4096']).default('512'),
     )
     .option('--header <header>', "'Name: value' to send with every request; may be repeated", collect, [])
-    .option('--json', 'accepted for scripts; the result is JSON either way')
+    .option('--json', 'only the JSON object, no page')
     .addHelpText(
       'after',
-      '\nThe last line of standard output is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.',
+      '\nA page for people; where standard output is no terminal, and with --json, its last line is one JSON object.\nSizes are bytes, or binary units: 12GiB, 512M.',
     )
     .action((location: string, options: InspectOptions) => inspect(location, options, context))
 }
@@ -49,7 +52,7 @@ async function inspect(location: string, options: InspectOptions, context: Conte
   const { inspectImage } = await import('@byoi/imaging')
   const image = { location, type: options.type, checksum: undefined }
   await runImageCommand(image, context, async () => {
-    const result = await inspectImage({
+    const { found, refusal } = await inspectImage({
       image: {
         ...parseLocation(location),
         type: options.type === undefined ? null : parseType(options.type),
@@ -62,6 +65,15 @@ async function inspect(location: string, options: InspectOptions, context: Conte
       addressPolicy: everyAddress,
       signal: context.interruptible(),
     })
-    return { status: 'ok', ...result }
+    if (options.json !== true) {
+      const question = { location: shownLocation(location), boot: options.boot ?? null }
+      context.stdout.write(`${inspectionPage(found, question, terminalStyle(context))}\n`)
+      if (context.stdout.isTTY) {
+        if (refusal) throw new CommandFailed('', { cause: refusal })
+        return null
+      }
+    }
+    if (refusal) throw new ImageRefused(refusal, { ...found })
+    return { status: 'ok', ...found }
   })
 }

@@ -44,6 +44,7 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
       secrets.configDrive === null
         ? null
         : { instanceId: row.id, ...secrets.configDrive, phoneHomeUrl: phoneHomeUrl(context, secrets) },
+    growLastPartition: row.request.growLastPartition ?? false,
     addressPolicy: context.settings.addressPolicy,
     spoolBytes: context.settings.spoolBytes,
   }

@@ -129,6 +129,7 @@ async function insert(
         description: request.description,
         diskGroupId: request.diskGroupId,
         ...shownVerification(request),
+        growLastPartition: request.growLastPartition,
       }),
       ...seal(context.masterKey, id, { ...secretsOf(request, signingKeys), phoneHomeWord }),
       phone_home_hash: phoneHomeWord === null ? null : hashOfWord(phoneHomeWord),

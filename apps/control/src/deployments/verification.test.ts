@@ -20,8 +20,8 @@ async function orderOf(more: object) {
   return async () => {
     const agent = await server.boots()
     assert.equal((await agent.join()).status, 200)
-    const { image } = (await agent.order()).body as unknown as DeployOrder
-    return { image, view: await server.current() }
+    const { image, growLastPartition } = (await agent.order()).body as unknown as DeployOrder
+    return { image, growLastPartition, view: await server.current() }
   }
 }
 
@@ -78,6 +78,12 @@ describe('what an image is to be verified by', () => {
       assert.ok(!JSON.stringify(view).includes(canary))
     })
   }
+
+  test('and whether its last partition grows reach the agent', async () => {
+    for (const growLastPartition of [true, false])
+      assert.equal((await (await orderOf({ growLastPartition }))()).growLastPartition, growLastPartition)
+    assert.equal((await (await orderOf({}))()).growLastPartition, false)
+  })
 
   test('is kept as it was when the deployment began', async () => {
     const key = { name: 'gone', format: 'minisign' as const, ids: ['00'], key: 'the first' }

@@ -112,6 +112,7 @@ export interface StoredRequest {
   sums?: { url: string; name: string | null } | null
   signature?: { url: string; of: SignedThing } | null
   keyNames?: string[]
+  growLastPartition?: boolean
   description: string | null
   diskGroupId: number | null
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { extWith, fatWith, type Tree, volumeOf } from '../filesystem/testing/volumes.ts'
+import { Random } from '../fuzz/random.ts'
 import { lacking } from '../table/testing/run-tool.ts'
 import { readEsp } from './efi-loaders.ts'
 import { findKernels } from './kernels.ts'
@@ -11,14 +12,6 @@ const skip = lacking('mkfs.vfat', 'mcopy', 'mke2fs')
 const ROUNDS = 3000
 /** Far more than a look takes, which is some ms, and far less than an endless one. */
 const MOST_MS = 5000
-
-/** Small seeded generator (mulberry32), so that a failure can be run again. */
-const randomFrom = (seed: number) => (): number => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-}
 
 const program = efiProgram({ size: 1024 })
 const loaders: Tree = {
@@ -72,13 +65,12 @@ function meaningful(image: Buffer): number[] {
 }
 
 /** Changes some bytes, and gives what puts them back. */
-function mangle(image: Buffer, place: () => number, random: () => number): () => void {
+function mangle(image: Buffer, place: () => number, random: Random): () => void {
   const undo: [at: number, byte: number][] = []
-  for (let edits = 1 + Math.floor(random() * 6); edits > 0; edits--) {
+  for (let edits = random.between(1, 6); edits > 0; edits--) {
     const at = place()
-    const values = [0, 1, 2, 0x7f, 0x80, 0xff, Math.floor(random() * 256)]
     undo.unshift([at, image[at] ?? 0])
-    image[at] = values[Math.floor(random() * values.length)] ?? 0
+    image[at] = random.pick([0, 1, 2, 0x7f, 0x80, 0xff, random.below(256)])
   }
   return () => undo.forEach(([at, byte]) => (image[at] = byte))
 }
@@ -87,15 +79,14 @@ for (const [name, make, tables] of rows) {
   test(`a mangled ${name} is read in bounded time, and no way of being broken is an exception`, {
     skip,
   }, async () => {
-    const random = randomFrom(1)
+    const random = new Random(1)
     const image = make()
     const sound = Buffer.from(image)
-    const pick = <T>(from: T[]): T => from[Math.floor(random() * from.length)] as T
     const [places, ranges] = [meaningful(image), tables(image)]
     const place = (): number => {
-      if (random() < 0.4) return pick(places)
-      const [from, length] = pick(ranges)
-      return from + Math.floor(random() * length)
+      if (random.chance(0.4)) return random.pick(places)
+      const [from, length] = random.pick(ranges)
+      return from + random.below(length)
     }
     const outcomes = new Map<string, number>()
     let slowest = 0

@@ -1,6 +1,7 @@
 import { openExt, ROOT_INODE } from '../filesystem/ext.ts'
 import { readExtDirectory } from '../filesystem/ext-directory.ts'
-import { type Volume, VolumeFault } from '../filesystem/volume.ts'
+import { unlessFault } from '../filesystem/file-tree.ts'
+import type { Volume } from '../filesystem/volume.ts'
 
 /** What a disk hangs on. */
 export type Bus = 'virtio' | 'nvme' | 'sata' | 'sas' | 'usb'
@@ -34,16 +35,6 @@ export async function findKernels(volume: Volume): Promise<string[]> {
     .filter((name) => kernelName.test(name))
     .sort()
     .slice(0, MOST_KERNELS)
-}
-
-/** What cannot be read tells nothing: null. */
-async function unlessFault<T>(work: Promise<T>): Promise<T | null> {
-  try {
-    return await work
-  } catch (error) {
-    if (error instanceof VolumeFault) return null
-    throw error
-  }
 }
 
 /**

@@ -31,14 +31,15 @@ export interface BootFacts {
  * Looks at everything that decides whether an image boots. Reads some hundred KiB, a few tens of MiB of a hostile one.
  *
  * @param askedPath a file to look up on the EFI system partitions
+ * @param pieces what other looks at the image have read
  * @throws ImagingError GPT when there is a partition table that cannot be used
  */
 export async function lookAtBoot(
   image: ImageReader,
   diskSize: number,
   askedPath: string | null,
+  pieces = new PieceReader(image),
 ): Promise<BootFacts> {
-  const pieces = new PieceReader(image)
   const volume = (offset: number, length: number): Volume => new Volume(pieces, offset, length)
   const sector = await unlessUnseen(pieces.read(0, MBR_SIZE))
   const table = sector && (await tableOf(image, diskSize))

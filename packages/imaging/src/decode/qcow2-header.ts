@@ -229,7 +229,13 @@ function checkTables(header: Qcow2Header, l1Size: number, fileSize: number | und
   }
   if (fileSize === undefined) return
   if (l1Offset + l1Entries * 8 > fileSize) throw cutOff('its L1 table lies behind its end')
-  if (refcountTable.offset >= fileSize) throw cutOff('its refcount table lies behind its end')
+  checkRefcountTable(header, fileSize)
+}
+
+/** Its last cluster must at least begin in the file, as "qemu-img check" demands. Throws ImagingError `FORMAT`. */
+export function checkRefcountTable({ refcountTable, clusterSize }: Qcow2Header, fileSize: number): void {
+  const last = refcountTable.offset + refcountTable.length - clusterSize
+  if (last >= fileSize) throw cutOff('its refcount table lies behind its end')
 }
 
 /** Bytes 60-63 nb_snapshots, 64-71 snapshots_offset. Snapshots are ignored: the active state is deployed. */

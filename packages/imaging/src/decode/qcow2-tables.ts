@@ -168,14 +168,22 @@ export function readL2(context: L2Context, bytes: Uint8Array, span: number): Run
       ? readSubclusters(view, at + 8, offset, index)
       : readZeroFlag(header, low, offset, index)
     if (offset === 0 && high & COPIED) throw refuse(`L2 entry ${index} is in use but has no offset.`)
-    if (allocated === 0) continue
     if (offset % clusterSize !== 0)
       throw refuse(`L2 entry ${index} points to ${offset}, which begins no cluster.`)
+    if (allocated === 0) {
+      builder.reserve(offset)
+      continue
+    }
     addCopies(builder, allocated, offset, disk, length, clusterSize)
   }
   const runs = new Runs(builder)
   checkRuns(context, runs)
   return runs
+}
+
+/** A cluster that reads as zeros has a place in the file nevertheless. */
+export function reservedBehindEnd(offset: number): Error {
+  return cutOff(`a cluster of it should lie at ${offset}, behind its end`)
 }
 
 function reserved(index: number): Error {
@@ -245,6 +253,7 @@ function addCompressed(context: L2Context, high: number, low: number, disk: numb
 function checkRuns({ header, l1, fileSize }: L2Context, runs: Runs): void {
   const end = fileSize ?? Number.MAX_SAFE_INTEGER
   const paddedEnd = Math.ceil(end / 512) * 512
+  if (runs.reserved >= end) throw reservedBehindEnd(runs.reserved)
   for (let index = 0; index < runs.count; index++) {
     const run = runs.inDiskOrder(index)
     if (run.source + run.length > (run.compressed ? paddedEnd : end) || run.source >= end) {

@@ -2,9 +2,16 @@ import { ImagingError } from '../error.ts'
 import { Delivery } from './delivery.ts'
 import type { DecodedWork, Extent, StreamDecoder } from './extent.ts'
 import { LookBehind } from './look-behind.ts'
-import { type Qcow2Header, readQcow2Header } from './qcow2-header.ts'
+import { checkRefcountTable, type Qcow2Header, readQcow2Header } from './qcow2-header.ts'
 import { Mapped } from './qcow2-map.ts'
-import { type L2Context, type Mapping, readL1, readRefcountTable, readTable } from './qcow2-tables.ts'
+import {
+  type L2Context,
+  type Mapping,
+  readL1,
+  readRefcountTable,
+  readTable,
+  reservedBehindEnd,
+} from './qcow2-tables.ts'
 import { changed, cutOff } from './refuse.ts'
 import { type Run, RunsBuilder } from './runs.ts'
 import { type ChunkStore, Spool, STREAMABLE } from './spool.ts'
@@ -58,6 +65,8 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
   /** Number of the next table, in the order of the file, that has not been read. */
   #nextTable = 0
   #position = 0
+  /** The last place of the file that is named by a cluster that reads as zeros. */
+  #reserved = 0
   /** Held extents that were given out but not taken yet. */
   #untaken = 0
   #work: DecodedWork = { extents: [], held: [] }
@@ -93,9 +102,11 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     if (total !== this.#position || total !== (this.#options.fileSize ?? total)) {
       throw changed('it has another length than it said')
     }
+    checkRefcountTable(this.#header, total)
     if (!this.#context) throw cutOff('its L1 table lies behind its end')
     if (!this.#complete) throw cutOff('an L2 table lies behind its end')
     this.#mapped.check(total)
+    if (this.#reserved >= total) throw reservedBehindEnd(this.#reserved)
     this.#delivery.finish(total, this.#work.extents)
     if (this.#delivery.left !== 0) throw cutOff(`${this.#delivery.left} bytes of its disk lie behind its end`)
     return this.#takeWork()
@@ -168,6 +179,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     const { floor } = this.#window
     const late: Run[] = []
     this.#mapped.add(runs, this.#position)
+    this.#reserved = Math.max(this.#reserved, runs.reserved)
     if (this.#options.fileSize !== undefined) this.#mapped.check(this.#options.fileSize)
     for (let rank = 0; rank < runs.count && runs.sourceOf(rank) < floor; rank++) {
       const run = runs.inSourceOrder(rank)

@@ -23,6 +23,8 @@ export class Runs {
   /** Bytes of all copies, and how many compressed clusters there are. */
   readonly copied: number
   readonly compressed: number
+  /** Where the last of the clusters begins that have a place in the file but read as zeros; 0 for none. */
+  readonly reserved: number
   readonly #sources: Float64Array
   readonly #disks: Uint32Array
   readonly #sizes: Uint32Array
@@ -30,6 +32,7 @@ export class Runs {
 
   constructor(builder: RunsBuilder) {
     this.count = builder.count
+    this.reserved = builder.reserved
     const memory = new ArrayBuffer(this.count * PER_RUN)
     this.#sources = new Float64Array(memory, 0, this.count)
     this.#disks = new Uint32Array(memory, this.count * 8, this.count)
@@ -100,12 +103,19 @@ export class Runs {
 /** Collects the runs of one L2 table in the order of the disk; used again for the next table. Joins neighbours. */
 export class RunsBuilder {
   count = 0
+  reserved = 0
   sources = new Float64Array(1024)
   disks = new Uint32Array(1024)
   sizes = new Uint32Array(1024)
 
   clear(): void {
     this.count = 0
+    this.reserved = 0
+  }
+
+  /** A cluster at `source` that reads as zeros. */
+  reserve(source: number): void {
+    this.reserved = Math.max(this.reserved, source)
   }
 
   /** Offsets and length in bytes; `disk` and `length` are whole sectors below 2^40. */

@@ -27,7 +27,8 @@ function storeOf(size: number): ChunkStore & { places: Map<number, Buffer>; move
       movers.delete(place)
     },
     moveAll() {
-      for (const [place, bytes] of places) {
+      const all = [...places] // what moves is put back into it
+      for (const [place, bytes] of all) {
         const moveAway = movers.get(place)
         this.drop(place)
         moveAway?.(bytes)

@@ -152,6 +152,7 @@ export function drive(
     const from = decoder.needsFrom
     const bytes = file.subarray(at, at + pieces)
     take(decoder.push(bytes, at), from, at + bytes.length)
+    assert.ok(decoder.needsFrom >= from, 'what was given up is not asked for again')
   }
   const from = decoder.needsFrom
   take(decoder.finish(file.length), from, file.length)

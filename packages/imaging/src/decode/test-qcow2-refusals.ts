@@ -289,6 +289,8 @@ const TABLES: Record<string, Row[]> = {
     ],
   ],
   'I5.65': [
+    ['a cluster of zeros behind the end', l2((1n << 40n) | 1n), /behind its end/],
+    ['a cluster of zeros off its cluster', l2(BigInt(AT.data) + 513n), /L2 entry 0/],
     ['a compressed cluster behind the end', l2(compressedEntry(1 << 30, 0)), /behind its end/],
     [
       'a compressed cluster that ends behind the end',

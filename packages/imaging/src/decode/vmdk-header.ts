@@ -4,13 +4,13 @@ import { refuse } from './refuse.ts'
 export const SECTOR = 512
 /** Grains of one grain table; the specification knows no other number. */
 export const GRAINS_PER_TABLE = 512
+/** Entries of a grain directory, of 8 MiB: enough for 64 TiB in the usual grains of 64 KiB. */
+export const MAX_TABLES = 2 ** 21
 /** Grain directory of an extent whose header was written before it: the footer has it. */
 const AT_END = 0xffff_ffff_ffff_ffffn
 const LARGEST_GRAIN_SECTORS = 4096
 const MAX_DESCRIPTOR_SECTORS = 2047 // one MiB less a sector
 const MAX_CAPACITY = 2n ** 37n // sectors: 64 TiB; the format ends at 62 TiB
-/** A directory of 8 MiB: enough for 64 TiB in the usual grains of 64 KiB. */
-const MAX_TABLES = 2 ** 21
 
 const FLAG = { newLineTest: 1, redundantTable: 2, zeroedGrains: 4, compressed: 0x1_0000, markers: 0x2_0000 }
 const KNOWN_FLAGS = Object.values(FLAG).reduce((all, flag) => all | flag, 0)

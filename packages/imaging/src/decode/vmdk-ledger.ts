@@ -4,6 +4,10 @@ import { GRAINS_PER_TABLE } from './vmdk-header.ts'
 
 /** Grain tables, of 2 KiB each, that may wait for the other half of their proof: 32 MiB. */
 const MAX_WAITING = 16_384
+/** Empty grain tables behind the grains; no program is known to write any. */
+const MAX_EMPTY = 65_536
+/** Directories name tables by 32 bits. */
+const LAST_SECTOR = 0xffff_ffff
 
 /**
  * Proves that the markers that a stream is read by and the tables that random access is read by show one and the same image:
@@ -15,9 +19,14 @@ export class GrainLedger {
   readonly #seen = new Map<number, Uint32Array>()
   /** Tables that stood before their grains. */
   readonly #expected = new Map<number, Uint32Array>()
-  /** Where each table that has met its grains stands. */
-  readonly #tables = new Map<number, number>()
+  /** Where each table that has met its grains stands; 0 for none. */
+  readonly #tables: Uint32Array
   readonly #emptyTables = new Set<number>()
+
+  /** `tables`: how many the image has. */
+  constructor(tables: number) {
+    this.#tables = new Uint32Array(tables)
+  }
 
   /** A table that came before its grains; `entries` as in the file. */
   expect(table: number, entries: Uint32Array): void {
@@ -37,7 +46,7 @@ export class GrainLedger {
       if (expected.every((entry) => entry === 0)) this.#expected.delete(table)
       return
     }
-    if (this.#tables.has(table)) throw differ()
+    if (this.#tables[table] !== 0) throw differ()
     const group = this.#seen.get(table) ?? new Uint32Array(GRAINS_PER_TABLE)
     if (group[slot] !== 0) throw refuse(`The VMDK holds its grain ${grain} twice.`)
     group[slot] = sector
@@ -50,13 +59,14 @@ export class GrainLedger {
     const slot = entries.findIndex((entry) => entry !== 0)
     if (slot === -1) {
       this.#emptyTables.add(sector)
+      this.#bound()
       return
     }
     for (const [table, group] of this.#seen) {
       if (group[slot] !== entries[slot]) continue
-      if (!same(group, entries)) break
+      if (!same(group, entries) || sector > LAST_SECTOR) break
       this.#seen.delete(table)
-      this.#tables.set(table, sector)
+      this.#tables[table] = sector
       return
     }
     throw differ()
@@ -65,11 +75,10 @@ export class GrainLedger {
   /** The directory that came last: an entry for each table. */
   closeDirectory(entries: Uint32Array): void {
     entries.forEach((entry, table) => {
-      const known = this.#tables.get(table)
-      const right = known === undefined ? entry === 0 || this.#emptyTables.has(entry) : entry === known
+      const known = this.#tables[table]
+      const right = known === 0 ? entry === 0 || this.#emptyTables.has(entry) : entry === known
       if (!right) throw differ()
     })
-    for (const table of this.#tables.keys()) if (table >= entries.length) throw differ()
   }
 
   /** Grains that are still to come, or tables that never came. */
@@ -79,7 +88,7 @@ export class GrainLedger {
   }
 
   #bound(): void {
-    if (this.#seen.size + this.#expected.size <= MAX_WAITING) return
+    if (this.#seen.size + this.#expected.size <= MAX_WAITING && this.#emptyTables.size <= MAX_EMPTY) return
     throw new ImagingError('RAM', {
       cause: 'The VMDK keeps its grains and the tables that name them too far apart.',
       remedy: 'Convert it to qcow2 with qemu-img convert -O qcow2.',

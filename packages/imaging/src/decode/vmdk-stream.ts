@@ -4,6 +4,7 @@ import { bytesAt, past, type Story, StreamParser } from './stream-parser.ts'
 import {
   checkVmdkDescriptor,
   GRAINS_PER_TABLE,
+  MAX_TABLES,
   readVmdkHeader,
   SECTOR,
   type VmdkHeader,
@@ -26,22 +27,26 @@ export class VmdkDecoder implements StreamDecoder {
   readonly clusterSize: number
   readonly notes: string[] = []
   readonly #header: VmdkHeader
-  readonly #ledger = new GrainLedger()
+  readonly #ledger: GrainLedger
   readonly #parser: StreamParser
   #extents: Extent[] = []
   /** Of the grain that is going past; null between grains. */
   #grainFrom: number | null = null
+  /** Of the marker that is waited for, in bytes: a grain begins inside of its last four. */
+  #marker: number | null = null
 
   /** `head`: the first sector of the file, or more; it is pushed again. Throws as `readVmdkHeader` does. */
   constructor(head: Uint8Array) {
     this.#header = readVmdkHeader(head)
     this.virtualSize = this.#header.virtualSize
     this.clusterSize = this.#header.grainSize
+    this.#ledger = new GrainLedger(this.#header.tables)
     this.#parser = new StreamParser(this.#story())
   }
 
   get needsFrom(): number {
-    return this.#grainFrom ?? this.#parser.position
+    const { position } = this.#parser
+    return this.#grainFrom ?? Math.min(this.#marker ?? position, position)
   }
 
   push(bytes: Uint8Array, offset: number): DecodedWork {
@@ -52,7 +57,7 @@ export class VmdkDecoder implements StreamDecoder {
   finish(total: number): DecodedWork {
     if (total !== this.#parser.position)
       throw new RangeError(`${this.#parser.position} bytes came, ${total} expected`)
-    if (!this.#ended && !(this.#tablesFirst && this.#grainFrom === null && total % SECTOR === 0)) {
+    if (!this.#ended && !(this.#tablesFirst && this.#marker === total)) {
       throw cutOff('its end-of-stream marker never came')
     }
     this.#ledger.finish()
@@ -84,16 +89,10 @@ export class VmdkDecoder implements StreamDecoder {
 
   /** Directory and tables between header and grains, as qemu-img writes them. */
   *#readTables(): Story {
-    const { directory, tables, overhead, zeroedGrains } = this.#header
-    const listed = words(yield bytesAt((directory ?? 0) * SECTOR, tables * 4))
-    const placeOf = (table: number): number => listed[table] ?? 0
-    const inOrder = listed
-      .map((_, table) => table)
-      .filter((table) => placeOf(table) !== 0)
-      .sort((a, b) => placeOf(a) - placeOf(b))
-    let free = (directory ?? 0) + Math.ceil((tables * 4) / SECTOR)
-    for (const table of inOrder) {
-      const at = placeOf(table)
+    const { directory: named, tables, overhead, zeroedGrains } = this.#header
+    const directory = named ?? 0
+    let free = directory + Math.ceil((tables * 4) / SECTOR)
+    for (const [table, at] of inFileOrder(words(yield bytesAt(directory * SECTOR, tables * 4)))) {
       if (at < free || at + TABLE_SECTORS > overhead) {
         throw refuse(`The VMDK's grain table ${table} stands at sector ${at}, where none can be.`)
       }
@@ -107,7 +106,9 @@ export class VmdkDecoder implements StreamDecoder {
     let at = first
     let directory: { at: number; footer: boolean } | null = null
     for (;;) {
+      this.#marker = at * SECTOR
       const marker = view(yield bytesAt(at * SECTOR, 16))
+      this.#marker = null
       const value = marker.getBigUint64(0, true)
       const size = marker.getUint32(8, true)
       if (size > 0) {
@@ -211,6 +212,14 @@ export class VmdkDecoder implements StreamDecoder {
 }
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** Number and sector of each table that a directory lists, in the order of the file. A number for each, since there may be many. */
+function* inFileOrder(directory: Uint32Array): Generator<[table: number, at: number]> {
+  const places = Float64Array.from(directory, (at, table) => at * MAX_TABLES + table)
+  for (const place of places.sort()) {
+    if (place >= MAX_TABLES) yield [place % MAX_TABLES, Math.floor(place / MAX_TABLES)]
+  }
+}
 
 /** Little-endian numbers of 32 bits. */
 function words(bytes: Uint8Array): Uint32Array {

@@ -1,7 +1,7 @@
 import { type Volume, VolumeFault } from './volume.ts'
 
 /**
- * ext2, ext3 and ext4, read only: enough to list a directory (Linux, Documentation/filesystems/ext4). A journal that was not
+ * ext2, ext3 and ext4, read only: enough to list a directory and to read a small file (Linux, Documentation/filesystems/ext4). A journal that was not
  * replayed is passed over, checksums are not checked: what is read decides nothing but a hint.
  */
 export interface ExtVolume {
@@ -19,6 +19,7 @@ export interface ExtVolume {
 
 export interface ExtInode {
   isDirectory: boolean
+  isFile: boolean
   usesExtents: boolean
   /** Bytes. */
   size: number
@@ -38,7 +39,7 @@ const [fileTypes, has64Bit] = [0x2, 0x80]
  */
 const understood =
   fileTypes | has64Bit | 0x4 | 0x40 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x1_0000 | 0x2_0000
-const [directoryMode, modeMask] = [0x4000, 0xf000]
+const [directoryMode, fileMode, modeMask] = [0x4000, 0x8000, 0xf000]
 const [extentsFlag, inlineDataFlag, encryptedFlag] = [0x80000, 0x10000000, 0x800]
 
 /** @throws VolumeFault when this is no such volume, or one with features that are not understood. */
@@ -87,9 +88,11 @@ export async function readExtInode(ext: ExtVolume, number: number): Promise<ExtI
   const inode = await ext.volume.read(table + ((number - 1) % ext.inodesPerGroup) * ext.inodeSize, 128)
   const flags = inode.readUInt32LE(32)
   if ((flags & (inlineDataFlag | encryptedFlag)) !== 0)
-    throw new VolumeFault('has a directory that is encrypted or kept in its inode')
+    throw new VolumeFault('has a directory or file that is encrypted or kept in its inode')
+  const kind = inode.readUInt16LE(0) & modeMask
   return {
-    isDirectory: (inode.readUInt16LE(0) & modeMask) === directoryMode,
+    isDirectory: kind === directoryMode,
+    isFile: kind === fileMode,
     usesExtents: (flags & extentsFlag) !== 0,
     size: inode.readUInt32LE(4),
     blockMap: inode.subarray(40, 100),

@@ -11,14 +11,15 @@ export class VolumeFault extends Error {}
 export class Volume {
   readonly #image: PieceReader
   readonly #offset: number
-  readonly #length: number
+  /** Bytes. */
+  readonly length: number
   #left = BUDGET
 
   /** `offset` and `length`: where the volume is in the image. */
   constructor(image: PieceReader, offset: number, length: number) {
     this.#image = image
     this.#offset = offset
-    this.#length = length
+    this.length = length
   }
 
   /**
@@ -26,7 +27,7 @@ export class Volume {
    * @throws VolumeFault outside the volume, or when the budget of the look is used up.
    */
   async read(offset: number, length: number): Promise<Buffer> {
-    if (!(offset >= 0 && offset + length <= this.#length))
+    if (!(offset >= 0 && offset + length <= this.length))
       throw new VolumeFault('refers to a place outside its partition')
     this.#left -= Math.max(length, COST)
     if (this.#left < 0) throw new VolumeFault(`needs more than ${BUDGET} bytes to be looked at`)

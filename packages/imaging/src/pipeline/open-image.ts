@@ -1,14 +1,14 @@
 import type { ImageRequest } from '../deploy-image.types.ts'
 import { checkDeclaredType, checkEnd, DETECT_BYTES, END_BYTES } from '../decode/magic.ts'
 import { headerBytes, type Qcow2Header, readQcow2Header } from '../decode/qcow2-header.ts'
-import { readHeaderAt, readQcow2Map } from '../decode/qcow2-map.ts'
+import { type Qcow2Map, readHeaderAt, readQcow2Map } from '../decode/qcow2-map.ts'
 import { PlannedQcow2Decoder } from '../decode/qcow2-planned.ts'
 import { UnplannedQcow2Decoder } from '../decode/qcow2-unplanned.ts'
 import { openQcow2View } from '../decode/qcow2-view.ts'
 import { openRawView, RawDecoder } from '../decode/raw-stream.ts'
 import type { ImageSource } from '../source/source.ts'
 import { openOva, openVmdk } from './open-vmdk.ts'
-import { type OpenedImage, unseen } from './opened-image.ts'
+import { type OpenedImage, type StoredData, unseen } from './opened-image.ts'
 
 /** RAM for the map of an image whose tables can be read beforehand. A straight conversion of 2 TiB takes far less. */
 const MAP_BYTES = 32 * 1024 * 1024
@@ -41,6 +41,7 @@ async function openRaw(source: ImageSource, head: Buffer | null): Promise<Opened
     virtualSize: size === undefined ? undefined : new RawDecoder({ size }).virtualSize,
     clusterSize: 0,
     header: null,
+    stored: null,
     placesData: true,
     view: head ? viewOf(head) : openRawView(source),
     newDecoder: (diskSize) => new RawDecoder({ size, diskSize }),
@@ -55,6 +56,7 @@ async function openQcow2(source: ImageSource, spoolBytes: number, head: Buffer |
     virtualSize: header.virtualSize,
     clusterSize: header.clusterSize,
     header,
+    stored: map && storedIn(map),
     placesData: map !== null,
     view: map ? openQcow2View(source, map) : { read: unseen },
     newDecoder: (diskSize, ring, store) => {
@@ -63,6 +65,16 @@ async function openQcow2(source: ImageSource, spoolBytes: number, head: Buffer |
       return new UnplannedQcow2Decoder(start, { fileSize, diskSize, spoolBytes, store, read })
     },
   }
+}
+
+function storedIn({ header, mappings }: Qcow2Map): StoredData {
+  let copied = 0
+  let compressed = 0
+  for (const mapping of mappings) {
+    copied += mapping?.runs.copied ?? 0
+    compressed += mapping?.runs.compressed ?? 0
+  }
+  return { bytes: copied + compressed * header.clusterSize, isCompressed: compressed > 0 }
 }
 
 /** The map is too large for its budget, or cannot be read beforehand: the header at least tells the size. */

@@ -43,6 +43,7 @@ async function opened(
     virtualSize,
     clusterSize,
     header: null,
+    stored: null,
     // Each grain's marker goes just before it.
     placesData: true,
     view: head === null && size !== undefined ? await openVmdkView(part) : { read: unseen },

@@ -11,6 +11,8 @@ export interface OpenedImage {
   /** Bytes that a compressed cluster decodes to; 0 for raw. */
   clusterSize: number
   header: Qcow2Header | null
+  /** What the file holds, by tables that were read beforehand; null where there are none, or they were not. */
+  stored: StoredData | null
   /** Each byte's place on the disk is known before it comes, so nothing is looked back at. */
   placesData: boolean
   /** The decoded content, as far as it can be seen; else `read` rejects with Unseen. */
@@ -20,6 +22,12 @@ export interface OpenedImage {
    * to `store`. Throws ImagingError.
    */
   newDecoder(diskSize: number, ring: Ring, store: ChunkStore): StreamDecoder & { notes: string[] }
+}
+
+export interface StoredData {
+  /** Bytes of the disk that have data in the file. */
+  bytes: number
+  isCompressed: boolean
 }
 
 /** For a view of what cannot be looked at yet. */

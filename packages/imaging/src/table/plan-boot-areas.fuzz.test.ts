@@ -2,16 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { ImagingError } from '../error.ts'
+import { Random } from '../fuzz/random.ts'
 import { planBootAreas } from './plan-boot-areas.ts'
 import { inputFor, makeGpt, makeMbr, MiB, putPartitions } from './testing/make-image.ts'
-
-/** Small seeded generator (mulberry32), so that a failure can be run again. */
-const randomFrom = (seed: number) => (): number => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-}
 
 const gpt = (): Buffer =>
   makeGpt({
@@ -87,15 +80,14 @@ const rows: [name: string, make: () => Buffer, places: [from: number, length: nu
 
 for (const [name, make, places, fix] of rows) {
   test(`A mangled ${name} ends in a plan within the disk or in an error of the catalogue.`, async () => {
-    const random = randomFrom(1)
+    const random = new Random(1)
     const sound = make()
     let plans = 0
     for (let round = 0; round < 400; round++) {
       const image = Buffer.from(sound)
-      for (let edits = 1 + Math.floor(random() * 4); edits > 0; edits--) {
-        const [from, length] = places[Math.floor(random() * places.length)] ?? [0, 1]
-        image[from + Math.floor(random() * length)] =
-          [0, 1, 0x7f, 0x80, 0xff, Math.floor(random() * 256)][Math.floor(random() * 6)] ?? 0
+      for (let edits = random.between(1, 4); edits > 0; edits--) {
+        const [from, length] = random.pick(places)
+        image[from + random.below(length)] = random.pick([0, 1, 0x7f, 0x80, 0xff, random.below(256)])
       }
       if (fix) fixCrcs(image)
       const diskSize = 6 * MiB

@@ -10,7 +10,7 @@ const LARGEST_BLOCK = 2.5 * 1024 * 1024
 /** The bits of a bzip2 file, the most significant of each byte first. What a block can need is in memory before it is read. */
 export class Bzip2Bits {
   readonly #reader: PackedReader
-  readonly #bytes = Buffer.alloc(LARGEST_BLOCK)
+  readonly #bytes = Buffer.allocUnsafeSlow(LARGEST_BLOCK)
   /** Where the bytes that were not read begin and end. */
   #at = 0
   #end = 0

@@ -13,16 +13,23 @@ const SMALLEST_WINDOW_LOG = 10
 
 type ZlibStream = Transform & { readonly bytesWritten: number }
 
-/** One or several members, one after the other (RFC 1952 section 2.2). Its window has 32 KiB. */
-export const unpackGzip: Unpack = (packed) =>
-  unpackMembers('gzip', packed, () => createGunzip({ chunkSize: PIECE }))
+/** One or several members, one after the other (RFC 1952 section 2.2). Its window has 32 KiB. `piece`: bytes of one of output. */
+export const gunzipBy =
+  (piece: number): Unpack =>
+  (packed) =>
+    unpackMembers('gzip', packed, () => createGunzip({ chunkSize: piece }))
 
-/** One or several frames, skippable ones among them (RFC 8878 section 3.1). */
-export const unpackZstd: Unpack = (packed, ramBytes) => {
-  const windowLog = Math.max(SMALLEST_WINDOW_LOG, Math.floor(Math.log2(ramBytes)))
-  const params = { [constants.ZSTD_d_windowLogMax]: Math.min(LARGEST_WINDOW_LOG, windowLog) }
-  return unpackMembers('zstd', packed, () => createZstdDecompress({ chunkSize: PIECE, params }))
-}
+/** One or several frames, skippable ones among them (RFC 8878 section 3.1). `piece`: bytes of one of output. */
+export const unzstdBy =
+  (piece: number): Unpack =>
+  (packed, ramBytes) => {
+    const windowLog = Math.max(SMALLEST_WINDOW_LOG, Math.floor(Math.log2(ramBytes)))
+    const params = { [constants.ZSTD_d_windowLogMax]: Math.min(LARGEST_WINDOW_LOG, windowLog) }
+    return unpackMembers('zstd', packed, () => createZstdDecompress({ chunkSize: piece, params }))
+  }
+
+export const unpackGzip = gunzipBy(PIECE)
+export const unpackZstd = unzstdBy(PIECE)
 
 /** Node's streams end where they see an end inside a piece: what follows must be another beginning. */
 async function* unpackMembers(
