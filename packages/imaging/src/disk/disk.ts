@@ -1,14 +1,16 @@
-import { close, constants, fdatasync, ftruncate, open, read, write } from 'node:fs'
+import { close, constants, fdatasync, fstat, ftruncate, open, read, write } from 'node:fs'
 import { promisify } from 'node:util'
+import { ImagingError } from '../error.ts'
 import type { Channel } from '../pipeline/jobs.ts'
 import { pages } from '../pipeline/ring.ts'
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
-import type { SizedFacts } from './inspect-disk.ts'
+import { assertSame, type SizedFacts } from './inspect-disk.ts'
 import { ioFailure } from './io-failure.ts'
 
 const opens = promisify(open)
 const reads = promisify(read)
 const writes = promisify(write)
+const stats = promisify(fstat)
 const flushes = promisify(fdatasync)
 const closes = promisify(close)
 const truncates = promisify(ftruncate)
@@ -52,6 +54,7 @@ export class Disk {
     }
     try {
       const held = await openAs(facts.path, facts.kind === 'device' ? constants.O_EXCL : constants.O_CREAT)
+      assertSame(facts, await stats(held))
       // By the descriptor, not by the name: it is the same disk even when names move.
       const again = `/proc/self/fd/${held}`
       const alignment = facts.kind === 'device' ? facts.sectorSize : 4096 // a file's device may have 4 KiB sectors
@@ -62,7 +65,7 @@ export class Disk {
       return new Disk(facts, direct === null ? buffered : { fd: direct, alignment, path }, buffered)
     } catch (error) {
       await Promise.all(fds.map((fd) => closes(fd)))
-      throw ioFailure('DISK', 'opening', facts.path, error)
+      throw error instanceof ImagingError ? error : ioFailure('DISK', 'opening', facts.path, error)
     }
   }
 

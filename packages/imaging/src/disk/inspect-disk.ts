@@ -36,7 +36,7 @@ export async function inspectDisk(target: TargetDisk): Promise<DiskFacts> {
     throw ioFailure('DISK', 'looking at', target.path, error)
   })
   const facts = found?.isBlockDevice()
-    ? await inspectDevice(target.path, found.rdev)
+    ? await inspectDevice(target.path, found)
     : await fileFacts(target, found)
   assertSize(facts, target)
   if (facts.device) await assertUnused(facts.path, facts.device)
@@ -52,7 +52,7 @@ async function fileFacts(target: TargetDisk, found: Stats | null): Promise<DiskF
     sectorSize: target.sectorSize ?? 512,
     writesZeroes: true,
     device: undefined,
-    identity: found ? `file ${found.dev}:${found.ino}` : await nameOfNewFile(target.path),
+    identity: found ? identityOf(found) : await nameOfNewFile(target.path),
   }
 }
 
@@ -62,8 +62,8 @@ async function nameOfNewFile(path: string): Promise<string> {
   return join(folder, basename(path))
 }
 
-async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
-  const device = deviceNumber(rdev)
+async function inspectDevice(path: string, found: Stats): Promise<DiskFacts> {
+  const device = deviceNumber(found.rdev)
   const folder = `/sys/dev/block/${device}`
   const queue = await readdir(join(folder, 'queue')).then(
     () => join(folder, 'queue'),
@@ -86,7 +86,7 @@ async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
     sectorSize,
     writesZeroes: (await readNumber(join(queue, 'write_zeroes_max_bytes')).catch(() => 0)) > 0,
     device,
-    identity: `device ${device}`,
+    identity: identityOf(found),
   }
 }
 
@@ -107,6 +107,21 @@ function assertSize({ path, kind, size }: DiskFacts, target: TargetDisk): void {
   if (size < SMALLEST_DISK) {
     throw refused(`The disk ${path} has ${size} bytes.`, `Use a disk of at least ${SMALLEST_DISK} bytes.`)
   }
+}
+
+/** The same for two names of one disk or file, and after a name has come to mean another. */
+function identityOf(found: Stats): string {
+  return found.isBlockDevice() ? `device ${deviceNumber(found.rdev)}` : `file ${found.dev}:${found.ino}`
+}
+
+/** Throws ImagingError DISK where what was opened is not what was inspected: names of disks can move in between. */
+export function assertSame({ path, identity }: DiskFacts, opened: Stats): void {
+  const isNewFile = !/^(?:device|file) /.test(identity)
+  if (isNewFile || identityOf(opened) === identity) return
+  throw refused(
+    `The name ${path} had come to mean another disk before it could be opened.`,
+    'Look at the names of the disks, and try again.',
+  )
 }
 
 /** Refuses disks that cannot have the same content: one that is named twice, and different sectors. */
