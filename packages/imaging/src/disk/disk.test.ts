@@ -41,3 +41,36 @@ test('row 99: a device whose name has moved between preflight and write is not o
   await assert.rejects(Disk.open(facts, 4 * MiB), refusedAs(path))
   assert.ok((await readAt(two.path, 0, MiB)).every((byte) => byte === 0xff))
 })
+
+test('row 99: a device that is swapped on is refused', {
+  skip: needsRoot('losetup', 'mkswap', 'swapon'),
+}, async () => {
+  await using folder = await scratch()
+  await using device = await usedLoop(join(folder.path, 'disk'), 4 * MiB, 512)
+  await run('mkswap', [device.path])
+  await run('swapon', [device.path])
+  try {
+    await assert.rejects(inspectDisk(device), refusedAs('swapped on'))
+  } finally {
+    await run('swapoff', [device.path])
+  }
+  await inspectDisk(device)
+})
+
+test('row 99: a device that a volume, an array or an encrypted device is built on is refused', {
+  skip: needsRoot('losetup', 'dmsetup'),
+}, async (t) => {
+  await using folder = await scratch()
+  await using device = await usedLoop(join(folder.path, 'disk'), 4 * MiB, 512)
+  const name = `byoi-test-${process.pid}`
+  const built = await run('dmsetup', ['create', name, '--table', `0 4096 linear ${device.path} 0`]).catch(
+    () => null,
+  )
+  if (built === null) return t.skip('the kernel has no device mapper')
+  try {
+    await assert.rejects(inspectDisk(device), refusedAs('is built on it'))
+  } finally {
+    await run('dmsetup', ['remove', name])
+  }
+  await inspectDisk(device)
+})
