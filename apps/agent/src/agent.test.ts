@@ -48,6 +48,7 @@ const deployOrder = (changes: Partial<DeployOrder> = {}): DeployOrder => ({
     checkSum: { type: 'sha256', value: 'ab'.repeat(32) },
   },
   disk: { serial: 'S1', wwn: null, size: diskSize },
+  mirrors: [],
   boot: 'uefi',
   efiBootloaderPath: null,
   configDrive: {
@@ -144,6 +145,7 @@ test('a deploy order is carried out, reported and heard', { skip }, async (t) =>
     '#cloud-config\ncanary-user-data',
   )
   assert.equal(options?.growLastPartition, true)
+  assert.deepEqual(options?.mirrors, [])
   assert.deepEqual(options?.disk, { path: joined.disks[0]?.path, size: diskSize, sectorSize: 512 })
 
   const working = plane.reports().filter((report) => report.outcome === null)
@@ -385,6 +387,7 @@ const impossible: { name: string; code: string; order: Partial<DeployOrder> }[] 
   { name: 'another serial', code: 'DISK', order: { disk: { ...disk, serial: 'S2' } } },
   { name: 'another size', code: 'DISK', order: { disk: { ...disk, size: diskSize + 512 } } },
   { name: 'a WWN that no disk has', code: 'DISK', order: { disk: { ...disk, wwn: 'naa.5000' } } },
+  { name: 'a mirror that is not there', code: 'DISK', order: { mirrors: [{ ...disk, serial: 'S2' }] } },
 ]
 
 for (const { name, code, order } of impossible) {

@@ -56,6 +56,7 @@ async function site(t: TestContext, other?: Site): Promise<Site> {
       signature: null,
     },
     disk: { serial: 'S1', wwn: null, size: diskSize },
+    mirrors: [],
     growLastPartition: false,
     boot: 'legacy',
     efiBootloaderPath: null,

@@ -49,7 +49,8 @@ export async function runDeploy(
     reporter.log(mask(line))
   }
   const mark = progressMarks(logLine)
-  log(`Deploying ${maskUrl(order.image.url)} to the disk with ${diskName(order.disk)}.`)
+  const targets = [order.disk, ...order.mirrors].map(diskName).join(' and to that with ')
+  log(`Deploying ${maskUrl(order.image.url)} to the disk with ${targets}.`)
   let outcome: Outcome
   try {
     const result = await engine({
@@ -122,7 +123,8 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
       },
       signature: image.signature,
     },
-    disk: targetDisk(order, disks),
+    disk: targetDisk(order.disk, disks),
+    mirrors: order.mirrors.map((mirror) => targetDisk(mirror, disks)),
     boot: order.boot,
     efiBootloaderPath: order.efiBootloaderPath,
     transport: matchDisk(disks, order.disk)?.transport ?? null,
@@ -144,14 +146,14 @@ function engineOptions(order: DeployOrder, disks: DiskFacts[]): DeployOptions {
   }
 }
 
-function targetDisk(order: DeployOrder, disks: DiskFacts[]): TargetDisk {
-  const disk = matchDisk(disks, order.disk)
+function targetDisk(wanted: DeployOrder['disk'], disks: DiskFacts[]): TargetDisk {
+  const disk = matchDisk(disks, wanted)
   if (disk === undefined) {
     const facts = (it: DeployOrder['disk']) => `${diskName(it)}, ${it.size} bytes`
     const found = disks.map(facts).join('; ') || 'no disk at all'
     throw untouched(
       'DISK',
-      `The server has no single disk with ${facts(order.disk)}; it has ${found}.`,
+      `The server has no single disk with ${facts(wanted)}; it has ${found}.`,
       "Correct the disk in the server's disk group, or replace the disk in the server.",
     )
   }

@@ -76,6 +76,7 @@ test('deploy by our own call sends what the image is to be verified by', async (
   const sums = ['--checksum-url', 'http://a/SUMS', '--checksum-name', 'b']
   await deploy('--type', 'vmdk')
   await deploy('--type', 'raw', '--grow-last-partition')
+  await deploy('--type', 'raw', '--disk', 'S1', '--disk', 'S2')
   await deploy('--type', 'raw', ...sums)
   await deploy('--type', 'raw', ...sums, '--signature', 'http://a/SUMS.sig', '--key', 'one', '--key', 'two')
   await deploy('--type', 'raw', '--signature', 'http://a/i.sig', '--key', 'one')
@@ -84,6 +85,7 @@ test('deploy by our own call sends what the image is to be verified by', async (
   assert.deepEqual(bodies, [
     { ...image, type: 'vmdk' },
     { ...image, growLastPartition: true },
+    { ...image, disks: ['S1', 'S2'] },
     { ...image, ...list },
     { ...image, ...list, signatureUrl: 'http://a/SUMS.sig', signatureOf: 'sums', keyNames: ['one', 'two'] },
     { ...image, signatureUrl: 'http://a/i.sig', signatureOf: 'image', keyNames: ['one'] },
@@ -92,7 +94,7 @@ test('deploy by our own call sends what the image is to be verified by', async (
     ['deploy', name, '--url', 'http://a/i', '--type', 'raw', '--checksum-url', 'S'],
     env,
   )
-  assert.deepEqual([local.status, api.calls.length], [2, 10])
+  assert.deepEqual([local.status, api.calls.length], [2, 12])
 })
 
 test('signing-key add, list and remove', async (t) => {

@@ -137,6 +137,36 @@ test('write --grow-last-partition lets the partition reach to the end of the dis
   assert.match(refused.stderr, /--data-disk and --grow-last-partition/)
 })
 
+test('write --mirror writes all targets, and names the one that fails', { skip }, async () => {
+  const targets = ['a.img', 'b.img', 'c.img'].map(at)
+  const [a = '', b = '', c = ''] = targets
+  const ran = await byoi(
+    'write',
+    raw,
+    '--type',
+    'raw',
+    '--to',
+    a,
+    '--mirror',
+    b,
+    '--mirror',
+    c,
+    '--size',
+    '32MiB',
+  )
+  assert.equal(ran.status, 0, ran.stderr)
+  assert.equal(ran.result['disk'], 'complete')
+  assert.match(tool('sgdisk', '-v', b), /No problems found/)
+  for (const path of [b, c]) assert.equal(sha256(readFileSync(path)), sha256(readFileSync(a)))
+
+  writeFileSync(c, Buffer.alloc(8 * MiB))
+  const failed = await byoi('write', raw, '--type', 'raw', '--to', a, '--mirror', c)
+  assert.equal(failed.status, 1)
+  assert.equal(failed.result['disk'], 'untouched')
+  assert.match(String(failed.result.error?.['cause']), /c\.img has 8388608/)
+  assert.equal(sha256(readFileSync(a)), sha256(readFileSync(b)))
+})
+
 test('write with a wrong checksum fails as SUM and leaves nothing that boots', { skip }, async () => {
   const to = at('sum.img')
   const wrong = '0'.repeat(32)
@@ -273,4 +303,7 @@ test('write to a block device without a terminal and without --yes is wrong usag
   const ran = await byoi('write', raw, '--type', 'raw', '--to', device)
   assert.equal(ran.status, 2)
   assert.match(ran.stderr, /give --yes/)
+  const mirrored = await byoi('write', raw, '--type', 'raw', '--to', at('none.img'), '--mirror', device)
+  assert.equal(mirrored.status, 2)
+  assert.match(mirrored.stderr, /To overwrite \S+\/device without being asked, give --yes/)
 })

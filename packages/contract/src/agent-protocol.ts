@@ -160,6 +160,12 @@ export type ConfigDriveContent = Static<typeof ConfigDriveContent>
 /** Of minisign or OpenPGP, as text. */
 const PublicKeys = Type.Array(Type.String())
 
+/** A disk by what it is, never by its name. */
+const DiskIdentity = Type.Object(
+  { serial: Type.String(), wwn: Type.Union([Type.String(), Type.Null()]), size: bytes },
+  closed,
+)
+
 export const DeployOrder = Type.Object(
   {
     kind: Type.Literal('deploy'),
@@ -195,11 +201,9 @@ export const DeployOrder = Type.Object(
       },
       closed,
     ),
-    /** The target disk by what it is, never by its name. */
-    disk: Type.Object(
-      { serial: Type.String(), wwn: Type.Union([Type.String(), Type.Null()]), size: bytes },
-      closed,
-    ),
+    disk: DiskIdentity,
+    /** Disks that get the same as `disk`. */
+    mirrors: Type.Array(DiskIdentity),
     boot: Type.Union([Type.Literal('uefi'), Type.Literal('legacy')]),
     /** Loader on the EFI system partition, as `\\\\efi\\\\debian\\\\grubx64.efi`; null: the one that is found there. */
     efiBootloaderPath: Type.Union([Type.String({ maxLength: 255 }), Type.Null()]),

@@ -32,7 +32,14 @@ export function parseByoiRequest(
 ): ByoiRequest {
   refuseUnknownTypes(value)
   const body = checkShape(ByoiBody, value, call)
-  return { ...requestOf(body, options), sums: null, signature: null, keyNames: [], growLastPartition: false }
+  return {
+    ...requestOf(body, options),
+    sums: null,
+    signature: null,
+    keyNames: [],
+    growLastPartition: false,
+    disks: [],
+  }
 }
 
 /**
@@ -42,7 +49,7 @@ export function parseByoiRequest(
 export function requestOf(
   body: Omit<ByoiBody, 'type'> & { type: DeployableType },
   options: { deniedPorts?: readonly number[] } = {},
-): Omit<ByoiRequest, 'sums' | 'signature' | 'keyNames' | 'growLastPartition'> {
+): Omit<ByoiRequest, 'sums' | 'signature' | 'keyNames' | 'growLastPartition' | 'disks'> {
   return {
     ...requestedUrl(body.URL, 'URL', options.deniedPorts),
     type: body.type,

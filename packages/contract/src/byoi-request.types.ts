@@ -96,6 +96,15 @@ export const DeploymentBody = Type.Object(
     growLastPartition: Type.Optional(
       Type.Boolean({ description: 'Let the last partition reach to the end of the disk, in its table' }),
     ),
+    disks: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 128, pattern: '^[ -~]+$' }), {
+        minItems: 1,
+        maxItems: 8,
+        uniqueItems: true,
+        description:
+          'Disks of the server that all get the image, by serial number or WWN; instead of diskGroupId',
+      }),
+    ),
   },
   closed,
 )
@@ -136,6 +145,8 @@ export interface ByoiRequest extends RequestedUrl {
   keyNames: string[]
   /** Of our own route only. */
   growLastPartition: boolean
+  /** Of our own route only: serial numbers or WWNs. Empty: the first disk of the disk group. */
+  disks: string[]
   description: string | null
   diskGroupId: number | null
   httpHeader: SecretKeyValue[]

@@ -36,6 +36,14 @@ test('the last partition grows only where that is asked for by our own call', ()
   refused({ ...image, growLastPartition: 'yes' }, 'growLastPartition')
 })
 
+test('disks are named by our own call, instead of a disk group', () => {
+  assert.deepEqual(parseDeploymentRequest({ ...image, disks: ['S1', 'naa.5000'] }).disks, ['S1', 'naa.5000'])
+  assert.deepEqual(parseDeploymentRequest({ ...image, diskGroupId: 1 }).disks, [])
+  for (const disks of [[], ['S1', 'S1'], [''], ['S\n1'], ['x'.repeat(129)], 'S1', [1], 'abcdefghi'.split('')])
+    refused({ ...image, disks }, 'disks')
+  refused({ ...image, disks: ['S1'], diskGroupId: 1 }, 'disks')
+})
+
 test('a bare VMDK is taken, other types are not', () => {
   assert.equal(parseDeploymentRequest({ ...image, type: 'vmdk' }).type, 'vmdk')
   assert.throws(() => parseByoiRequest({ ...image, type: 'vmdk' }), /Bad format image/)

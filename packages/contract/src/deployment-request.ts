@@ -16,7 +16,14 @@ export function parseDeploymentRequest(value: unknown): ByoiRequest {
     ...requestOf(body),
     ...verificationOf(body),
     growLastPartition: body.growLastPartition ?? false,
+    disks: disksOf(body),
   }
+}
+
+function disksOf({ disks = [], diskGroupId }: DeploymentBody): string[] {
+  if (disks.length > 0 && typeof diskGroupId === 'number')
+    throw badField('disks', 'be left out where diskGroupId is given')
+  return disks
 }
 
 function verificationOf(body: DeploymentBody): Pick<ByoiRequest, 'sums' | 'signature' | 'keyNames'> {

@@ -3,10 +3,17 @@ import { type BootVerdict, checkBoot } from './boot/check-boot.ts'
 import { buildConfigDrive } from './configdrive/build-config-drive.ts'
 import type { CheckSumType, DeployOptions, DeployResult } from './deploy-image.types.ts'
 import { assertDigest } from './digest.ts'
-import { Disk } from './disk/disk.ts'
-import { type DiskFacts, inspectDisk, SMALLEST_DISK } from './disk/inspect-disk.ts'
+import type { Disk } from './disk/disk.ts'
+import {
+  assertMirrors,
+  type DiskFacts,
+  inspectDisk,
+  type SizedFacts,
+  SMALLEST_DISK,
+} from './disk/inspect-disk.ts'
 import { ioFailure } from './disk/io-failure.ts'
-import { publish, writeVerified } from './disk/publish.ts'
+import { publish } from './disk/publish.ts'
+import { Targets } from './disk/targets.ts'
 import { zeroOut } from './disk/zero-out.ts'
 import { type DiskState, ImagingError } from './error.ts'
 import { HeadFirst, type RingSink } from './pipeline/head-first.ts'
@@ -18,8 +25,9 @@ import { SpoolOnDisk } from './pipeline/spool-on-disk.ts'
 import { Staging } from './pipeline/staging.ts'
 import { ringBytes, threadCount } from './pipeline/thread-count.ts'
 import { BLOCK } from './pipeline/written-map.ts'
+import { type DiskPlan, planDisks, prepareDisk, readerOf } from './publication.ts'
 import { type OpenSourceRequest, openSource } from './source/open-source.ts'
-import { BOOT_AREA, type BootAreas } from './table/boot-areas.types.ts'
+import { BOOT_AREA } from './table/boot-areas.types.ts'
 import { type ImageReader, unlessUnseen } from './table/image-reader.ts'
 import { planBootAreas } from './table/plan-boot-areas.ts'
 import { establishTrust, type Trust } from './trust/trust.ts'
@@ -32,8 +40,6 @@ const LOOKBACK_RING_BYTES = 32 * 1024 * 1024
 /** What a packed image may have besides twice the disk, before it is taken for a bomb: tables, descriptors, padding. */
 const UNPACKED_ROOM = 1024 * 1024 * 1024
 
-type PlannedAreas = Pick<BootAreas, 'head' | 'tail' | 'configDrive' | 'wipe'>
-
 /** One call of deployImage, over its attempts. */
 interface Deployment {
   options: DeployOptions
@@ -43,16 +49,16 @@ interface Deployment {
   threads: number
   ring: RingShare | null
   startedAt: number
-  /** What the disk holds now, whatever happens next. */
+  /** What the disks hold now, whatever happens next: of several, the worst. */
   state: DiskState
-  disk: Disk | null
+  targets: Targets | null
   staging: Staging | null
   notes: Set<string>
 }
 
 /**
- * Puts an image on a disk: downloads, checks, decodes and writes it in one pass, verifies it, and only then makes the disk
- * bootable. Whenever this fails after the first write, the first and the last MiB of the disk are zero: nothing half
+ * Puts an image on a disk, or on several at once: downloads, checks, decodes and writes it in one pass, verifies it, and only then makes the disk
+ * bootable. Whenever this fails after the first write, the first and the last MiB of each disk are zero: nothing half
  * written ever boots.
  *
  * @throws ImagingError always with `disk` set to what the disk holds.
@@ -66,7 +72,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     ring: null,
     startedAt: performance.now(),
     state: 'untouched',
-    disk: null,
+    targets: null,
     staging: null,
     notes: new Set(),
   }
@@ -79,7 +85,7 @@ export async function deployImage(options: DeployOptions): Promise<DeployResult>
     throw withDiskState(error, deployment)
   } finally {
     options.signal?.removeEventListener('abort', stop)
-    await deployment.disk?.close()
+    await deployment.targets?.close()
   }
 }
 
@@ -121,13 +127,13 @@ async function deployOnce(deployment: Deployment): Promise<DeployResult> {
     await staging.zeroRest()
     await staging.flush()
     await readBack(deployment, staging)
-    const configDrive = buildDrive(options, staging.disk.facts.sectorSize)
-    const areas = await planPublication(deployment, staging, configDrive)
+    const configDrive = buildDrive(options, staging.targets.sectorSize)
+    const plans = await planPublication(deployment, staging, configDrive)
     const boot = await planBoot(deployment, staging)
-    await wipeGrownEnd(staging.disk, areas)
-    await writeConfigDrive(deployment, staging.disk, areas, configDrive)
+    deployment.report.progress('config-drive')
+    for (const plan of plans) await prepareDisk(plan, staging, configDrive)
     await askPermit(deployment)
-    await publishBootAreas(deployment, staging.disk, areas)
+    await publishBootAreas(deployment, staging.targets, plans)
     return {
       checkSum,
       checkSumType: checkSumTypeOf(options),
@@ -154,7 +160,7 @@ async function openImageSource(deployment: Deployment): Promise<MaybePacked> {
     return await unpacking(source, {
       checkSumType: checkSumTypeOf(options),
       ramBytes: options.spoolBytes,
-      largest: () => 2 * (deployment.disk?.size ?? UNPACKED_ROOM) + UNPACKED_ROOM,
+      largest: () => 2 * (deployment.targets?.size ?? UNPACKED_ROOM) + UNPACKED_ROOM,
     })
   } catch (error) {
     await source.close()
@@ -193,75 +199,90 @@ async function writeAllButBootAreas(deployment: Deployment, source: MaybePacked)
 }
 
 /** Refuses what would fail later, with the disk untouched. */
-async function preflight(deployment: Deployment, image: OpenedImage): Promise<DiskFacts> {
+async function preflight(deployment: Deployment, image: OpenedImage): Promise<[SizedFacts, ...SizedFacts[]]> {
   const { options } = deployment
-  const facts = await inspectDisk(options.disk)
-  const configDrive = buildDrive(options, facts.sectorSize)
-  facts.size ??= sizeOfNewFile(image, configDrive)
-  if (image.virtualSize !== undefined && image.virtualSize > facts.size)
-    throw tooSmall(image.virtualSize, facts.size)
-  if (!options.dataDisk) await lookAhead(options, image, facts.size, facts.sectorSize, configDrive)
+  const { disk, mirrors = [] } = options
+  const found = await inspectDisk(disk)
+  const more = await Promise.all(mirrors.map((mirror) => inspectDisk(mirror)))
+  assertMirrors([found, ...more])
+  const configDrive = buildDrive(options, found.sectorSize)
+  const sized = (facts: DiskFacts) => ({ ...facts, size: facts.size ?? sizeOfNewFile(image, configDrive) })
+  const all: [SizedFacts, ...SizedFacts[]] = [sized(found), ...more.map(sized)]
+  for (const facts of all) {
+    if (image.virtualSize !== undefined && image.virtualSize > facts.size)
+      throw tooSmall(image.virtualSize, facts)
+  }
+  if (!options.dataDisk) await lookAhead(options, image, all, configDrive)
   assertGoesOn(deployment)
-  return facts
+  return all
 }
 
 /** Whether partition table and boot loaders will do for this server, as far as the image can be looked at yet. */
 async function lookAhead(
   options: DeployOptions,
   { virtualSize, view }: OpenedImage,
-  diskSize: number,
-  sectorSize: 512 | 4096,
+  disks: [SizedFacts, ...SizedFacts[]],
   configDrive: Uint8Array | null,
 ): Promise<void> {
   const configDriveBytes = configDrive?.length ?? 0
   const { growLastPartition = false } = options
   const read = (offset: number, length: number) => view.read(offset, length)
-  const image: ImageReader = { imageSize: virtualSize ?? diskSize, sectorSize, read }
-  if (virtualSize !== undefined)
+  const smallest = Math.min(...disks.map(({ size }) => size))
+  const image: ImageReader = { imageSize: virtualSize ?? smallest, sectorSize: disks[0].sectorSize, read }
+  for (const { size: diskSize } of virtualSize === undefined ? [] : disks)
     await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes, growLastPartition }))
-  await checkBoot(image, diskSize, options)
+  await checkBoot(image, smallest, options)
 }
 
-/** Opens the disk and takes its old content away: from here on it does not boot until it is published. */
+/** Opens the disks and takes their old content away: from here on they do not boot until they are published. */
 async function openStaging(
   deployment: Deployment,
   image: OpenedImage,
-  facts: DiskFacts,
+  facts: [SizedFacts, ...SizedFacts[]],
   checkSumType: CheckSumType | null,
 ): Promise<Staging> {
   const { report } = deployment
   const ring = ringOf(deployment, !image.placesData)
-  const disk = (deployment.disk ??= await Disk.open(facts, facts.size as number))
-  report.log(`Writing to ${facts.path}, ${disk.size} bytes, sectors of ${facts.sectorSize} bytes.`)
-  const restIsZero = await takeAwayOldContent(deployment, disk, image)
-  const spool = new SpoolOnDisk(disk, restIsZero)
-  const decoder = image.newDecoder(disk.size, new Ring(ring), spool)
+  const targets = (deployment.targets ??= await Targets.open(facts))
+  for (const { facts: disk } of targets.disks)
+    report.log(`Writing to ${disk.path}, ${disk.size} bytes, sectors of ${disk.sectorSize} bytes.`)
+  const stale = await takeAwayOldContent(deployment, targets, image)
+  const spool = new SpoolOnDisk(targets.first, stale.length === 0, targets.size)
+  const decoder = image.newDecoder(targets.size, new Ring(ring), spool)
   return Staging.open({
-    disk,
+    targets,
     decoder,
     clusterSize: image.clusterSize,
     ring,
     spool,
     threads: deployment.threads,
     checkSumType,
-    restIsZero,
+    stale,
   })
 }
 
-/** Returns whether what is not written from now on reads zero. */
-async function takeAwayOldContent(deployment: Deployment, disk: Disk, image: OpenedImage): Promise<boolean> {
-  const isFile = disk.facts.kind === 'file'
+/** Returns the disks on which what is not written from now on does not read zero. */
+async function takeAwayOldContent(
+  deployment: Deployment,
+  targets: Targets,
+  image: OpenedImage,
+): Promise<Disk[]> {
   if (deployment.state === 'untouched') deployment.state = 'unknown'
-  try {
-    if (isFile) await disk.makeHole()
-    else await disk.zeroBootAreas()
-  } catch (error) {
-    throw ioFailure('WRITE', 'zeroing the boot areas of', error)
-  }
+  await targets.each(async (disk) => {
+    try {
+      if (disk.facts.kind === 'file') await disk.makeHole()
+      else await disk.zeroBootAreas()
+    } catch (error) {
+      throw ioFailure('WRITE', 'zeroing the boot areas of', disk.facts.path, error)
+    }
+  })
   deployment.state = 'unbootable'
-  if (isFile || image.virtualSize === undefined) return isFile
-  const length = Math.min(Math.ceil(image.virtualSize / BLOCK) * BLOCK, disk.size)
-  return zeroOut(disk, length, deployment.options.signal)
+  const length = Math.min(Math.ceil((image.virtualSize ?? 0) / BLOCK) * BLOCK, targets.size)
+  const readsZero = await targets.each(async (disk) => {
+    if (disk.facts.kind === 'file') return true
+    return length > 0 && zeroOut(disk, length, deployment.options.signal)
+  })
+  return targets.disks.filter((_, index) => !readsZero[index])
 }
 
 function checkSumTypeOf({ image }: DeployOptions): CheckSumType {
@@ -287,26 +308,15 @@ async function readBack(deployment: Deployment, staging: Staging): Promise<void>
   assertGoesOn(deployment)
 }
 
-/** The boot areas as they must be on this disk: partition table moved to its size, entry for the config drive added. */
 async function planPublication(
-  deployment: Deployment,
+  { options, notes, report }: Deployment,
   staging: Staging,
   configDrive: Uint8Array | null,
-): Promise<PlannedAreas> {
-  deployment.report.progress('move-gpt')
-  const { head, tail } = staging.withheld
-  if (deployment.options.dataDisk)
-    return { head: new Uint8Array(head), tail: new Uint8Array(tail), configDrive: null, wipe: null }
-  const areas = await planBootAreas({
-    ...readerOf(staging),
-    diskSize: staging.disk.size,
-    configDriveBytes: configDrive?.length ?? 0,
-    growLastPartition: deployment.options.growLastPartition ?? false,
-  }).catch((error: unknown) => {
-    throw error instanceof ImagingError ? error : ioFailure('GPT', 'reading the partition table of', error)
-  })
-  for (const note of areas.notes) deployment.notes.add(note)
-  return areas
+): Promise<DiskPlan[]> {
+  report.progress('move-gpt')
+  const plans = await planDisks(staging, options, configDrive)
+  for (const plan of plans) for (const note of plan.notes) notes.add(note)
+  return plans
 }
 
 /** The last look: an image that came as a stream could not be looked into before. What fails here leaves a disk that does not boot. */
@@ -315,45 +325,15 @@ async function planBoot(
   staging: Staging,
 ): Promise<BootVerdict['boot']> {
   if (options.dataDisk) return null
-  const verdict = await checkBoot(readerOf(staging), staging.disk.size, options).catch((error: unknown) => {
-    throw error instanceof ImagingError ? error : ioFailure('WRITE', 'reading the boot loaders of', error)
+  const { first, size } = staging.targets
+  const verdict = await checkBoot(readerOf(staging), size, options).catch((error: unknown) => {
+    if (error instanceof ImagingError) throw error
+    throw ioFailure('WRITE', 'reading the boot loaders of', first.facts.path, error)
   })
   for (const note of verdict.notes) notes.add(note)
   if (verdict.boot)
     report.log(`The image boots ${verdict.boot.loader} of partition ${verdict.boot.esp.number}.`)
   return verdict.boot
-}
-
-/** The image as it will be on the disk. */
-function readerOf(staging: Staging): ImageReader {
-  return {
-    imageSize: staging.imageSize,
-    sectorSize: staging.disk.facts.sectorSize,
-    read: (offset, length) => staging.read(offset, length),
-  }
-}
-
-/** Where a partition grew over what an earlier owner left. */
-async function wipeGrownEnd(disk: Disk, { wipe }: PlannedAreas): Promise<void> {
-  if (wipe)
-    await writeVerified(
-      disk,
-      wipe.offset,
-      Buffer.alloc(wipe.length),
-      'WRITE',
-      'zeroing the grown end of a partition on',
-    )
-}
-
-async function writeConfigDrive(
-  { report }: Deployment,
-  disk: Disk,
-  areas: PlannedAreas,
-  configDrive: Uint8Array | null,
-): Promise<void> {
-  report.progress('config-drive')
-  if (!areas.configDrive || !configDrive) return
-  await writeVerified(disk, areas.configDrive.offset, configDrive, 'CFG', 'writing the config drive to')
 }
 
 async function askPermit(deployment: Deployment): Promise<void> {
@@ -363,21 +343,19 @@ async function askPermit(deployment: Deployment): Promise<void> {
   assertGoesOn(deployment)
 }
 
-/** The commit point. Where it fails, the boot areas are zeroed again if the disk still lets us. */
-async function publishBootAreas(
-  deployment: Deployment,
-  disk: Disk,
-  { head, tail }: PlannedAreas,
-): Promise<void> {
+/** The commit point. Where it fails, the boot areas of all disks are zeroed again if they still let us. */
+async function publishBootAreas(deployment: Deployment, targets: Targets, plans: DiskPlan[]): Promise<void> {
   deployment.state = 'unknown'
   try {
-    await publish(disk, head, tail)
+    await publish(plans)
     deployment.state = 'complete'
   } catch (error) {
-    await disk.zeroBootAreas().then(
-      () => (deployment.state = 'unbootable'),
-      () => undefined, // stays unknown; the first failure is the one to tell
-    )
+    await targets
+      .each((disk) => disk.zeroBootAreas())
+      .then(
+        () => (deployment.state = 'unbootable'),
+        () => undefined, // stays unknown; the first failure is the one to tell
+      )
     throw error
   }
 }
@@ -426,7 +404,7 @@ function watched(deployment: Deployment, source: MaybePacked, { writer }: Stagin
 async function closeStaging(deployment: Deployment): Promise<void> {
   const ended = await deployment.staging?.close()
   deployment.staging = null
-  if (ended === false) deployment.disk = null // a thread hangs in it: its descriptor must not become another file's
+  if (ended === false) deployment.targets = null // a thread hangs in one: its descriptor must not become another file's
 }
 
 function buildDrive({ configDrive }: DeployOptions, sectorSize: 512 | 4096): Uint8Array | null {
@@ -445,9 +423,9 @@ function sizeOfNewFile({ virtualSize }: OpenedImage, configDrive: Uint8Array | n
   return Math.max(Math.ceil((virtualSize + room) / 4096) * 4096, SMALLEST_DISK)
 }
 
-function tooSmall(virtualSize: number, size: number): ImagingError {
+function tooSmall(virtualSize: number, { path, size }: SizedFacts): ImagingError {
   return new ImagingError('DISK', {
-    cause: `The image has ${virtualSize} bytes, while the disk has ${size}.`,
+    cause: `The image has ${virtualSize} bytes, while the disk ${path} has ${size}.`,
     remedy: 'Use a larger disk or a smaller image.',
   })
 }

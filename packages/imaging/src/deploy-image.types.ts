@@ -76,6 +76,11 @@ export interface DeployProgress {
 export interface DeployOptions {
   image: ImageRequest
   disk: TargetDisk
+  /**
+   * More disks that get the same image, each verified on its own; the smallest limits the image, and their sectors must have the
+   * same size. Nothing keeps the disks equal afterwards.
+   */
+  mirrors?: TargetDisk[]
   /** The server's firmware: an image that it cannot boot is refused. null: whether it boots is not asked. */
   boot: 'uefi' | 'legacy' | null
   /**
@@ -131,11 +136,12 @@ export interface DeployResult {
   checkSumType: CheckSumType
   bytesServed: number
   virtualSize: number
-  /** Bytes written to the disk, zeros not counted. */
+  /** Bytes written to each disk, zeros not counted. */
   written: number
   seconds: number
   notes: string[]
   /** null for a legacy server, a data disk, and an image without an EFI system partition that holds a loader. */
   boot: EfiBoot | null
+  /** Of all disks: the worst. */
   disk: DiskState
 }

@@ -41,8 +41,8 @@ export async function ramServer(options: RamServerOptions): Promise<AgentServer>
   const efivars = join(options.sysfs, 'firmware/efi/efivars')
 
   const afterPublish = async (order: DeployOrder, boot: EfiBoot | null): Promise<string[]> => {
-    const target = matchDisk(disks, order.disk)
-    const others = disks.filter(({ path }) => path !== target?.path)
+    const targets = [order.disk, ...order.mirrors].map((wanted) => matchDisk(disks, wanted)?.path)
+    const others = disks.filter(({ path }) => !targets.includes(path))
     const started = machine.firmware === order.boot ? [] : [otherFirmware(machine.firmware, order.boot)]
     const entry =
       boot === null || machine.firmware !== 'uefi' ? [] : await bootEntryNotes(efivars, boot, options.log)

@@ -18,6 +18,7 @@ interface DeployOptions extends Omit<ApiOptions, 'url'>, TrustOptions {
   description?: string
   diskGroup?: string
   growLastPartition?: boolean
+  disk: string[]
   wait?: boolean
   json?: boolean
 }
@@ -34,6 +35,7 @@ export function addDeploy(program: Command, context: Context): void {
     .option('--configdrive <file>', "JSON file with OVHcloud's configdrive object")
     .option('--description <text>', 'a description of the image')
     .option('--disk-group <number>', 'disk group to deploy to')
+    .option('--disk <serial|wwn>', 'disk to deploy to; several get the same image each', collect, [])
     .option('--grow-last-partition', 'let the last partition reach to the end of the disk, in its table')
     .option('--wait', 'follow the deployment to its end')
     .option('--json', 'print the deployment as JSON')
@@ -53,7 +55,8 @@ async function deploy(service: string, options: DeployOptions, context: Context)
     type === 'vmdk' ||
     body.checkSumUrl !== undefined ||
     body.signatureUrl !== undefined ||
-    body.growLastPartition
+    body.growLastPartition ||
+    body.disks !== undefined
   if (isOurs) await client.startDeployment(service, body)
   else await client.deploy(service, { ...rest, type })
   const view = await client.deployment(service)
@@ -70,6 +73,7 @@ function requestBody(options: DeployOptions): DeploymentBody {
     ...(checksum === undefined ? {} : { checkSum: checksum.value, checkSumType: checksum.type }),
     ...verificationOf(options),
     ...(options.growLastPartition ? { growLastPartition: true } : {}),
+    ...(options.disk.length === 0 ? {} : { disks: options.disk }),
     ...(options.header.length === 0
       ? {}
       : { httpHeader: options.header.map((header) => parseHeader(header)) }),

@@ -16,6 +16,7 @@ import { UsageError } from '../usage-error.ts'
 
 interface WriteOptions extends TrustOptions {
   to: string
+  mirror: string[]
   type: string
   header: string[]
   configdrive?: string
@@ -35,6 +36,7 @@ export function addWrite(program: Command, context: Context): void {
     .description('write an image to a disk or file, verified, as the agent does; all its data is lost')
     .argument('<url|file>', 'where the image is')
     .requiredOption('--to <disk|file>', 'target: a block device or a regular file')
+    .option('--mirror <disk|file>', 'another target that gets the same image; may be repeated', collect, [])
     .requiredOption('--type <type>', 'what the image is: qcow2, raw, ova or vmdk')
     .option('--checksum <type:hex>', 'digest of the image as served: md5, sha1, sha256 or sha512')
     .option(
@@ -51,9 +53,11 @@ export function addWrite(program: Command, context: Context): void {
     .option('--data-disk', 'the image need not hold a partition table; nothing is moved or added')
     .option(
       '--size <size>',
-      'size of a target file, such as 12GiB; default: its own, or what the image needs',
+      'size of each target file, such as 12GiB; default: its own, or what the image needs',
     )
-    .addOption(new Option('--sector-size <bytes>', 'sector size of a target file').choices(['512', '4096']))
+    .addOption(
+      new Option('--sector-size <bytes>', 'sector size of each target file').choices(['512', '4096']),
+    )
     .option('--spool <size>', 'RAM for image data whose place is not known yet', '256MiB')
     .option(
       '--threads <n>',
@@ -79,7 +83,7 @@ async function write(location: string, options: WriteOptions, context: Context):
   await runImageCommand(image, context, async () => {
     const deploy = deployOptions(location, options)
     const signal = context.interruptible()
-    if (isBlockDevice(options.to)) await confirmOverwrite(options, context, signal)
+    await confirmOverwrite(options, context, signal)
     const line = options.json ? noProgress : progressLine(context.stderr)
     try {
       const {
@@ -105,11 +109,11 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
     throw new UsageError(
       'Give one of --data-disk and --grow-last-partition: no partition of a data disk is changed.',
     )
-  const disk: TargetDisk = {
-    path: options.to,
+  const target = (path: string): TargetDisk => ({
+    path,
     ...(size === undefined ? {} : { size: parseSize(size) }),
     ...(sectorSize === undefined ? {} : { sectorSize: sectorSize === '4096' ? 4096 : 512 }),
-  }
+  })
   const drive =
     configdrive === undefined ? null : configDriveOf(readConfigDriveFile(configdrive), randomUUID())
   return {
@@ -120,7 +124,8 @@ function deployOptions(location: string, options: WriteOptions): DeployOptions {
       ...parseTrust(options),
       type: parseType(options.type),
     },
-    disk,
+    disk: target(options.to),
+    mirrors: options.mirror.map((path) => target(path)),
     boot: null,
     efiBootloaderPath: null,
     transport: null,
@@ -138,12 +143,12 @@ function parseThreads(text: string): number {
   return Number(text)
 }
 
-/** Throws ImagingError CANCELLED unless the user says yes, now or by `--yes`. */
+/** Throws ImagingError CANCELLED unless the user says yes to overwriting block devices, now or by `--yes`. */
 async function confirmOverwrite(options: WriteOptions, context: Context, signal: AbortSignal): Promise<void> {
-  if (options.yes) return
-  if (!context.stdin.isTTY)
-    throw new UsageError(`${options.to} is a block device; give --yes to overwrite it without being asked.`)
-  context.stderr.write(`All data of ${options.to} will be lost. Type yes to go on: `)
+  const devices = [options.to, ...options.mirror].filter((path) => isBlockDevice(path)).join(' and ')
+  if (options.yes || devices === '') return
+  if (!context.stdin.isTTY) throw new UsageError(`To overwrite ${devices} without being asked, give --yes.`)
+  context.stderr.write(`All data of ${devices} will be lost. Type yes to go on: `)
   if ((await firstLine(context, signal)) === 'yes') return
   const cause = 'The question whether to overwrite the disk was not answered with yes.'
   const error = new ImagingError('CANCELLED', { cause, remedy: 'Answer yes, or give --yes.' })

@@ -1,4 +1,6 @@
 import { type DeployOrder, type DiskFacts, type Order } from '@byoi/contract'
+import { namedDisks } from '../http/named-disks.ts'
+import { type DiskGroup } from '../http/ports.ts'
 import { phoneHomeUrl } from '../serial/phone-home.ts'
 import { type DeploymentSecrets, unseal } from '../deployments/deployment-secrets.ts'
 import { type WorkflowContext } from '../deployments/workflow-context.ts'
@@ -21,12 +23,13 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
     .select(['boot', 'disk_groups', 'efi_bootloader_path'])
     .where('id', '=', row.server_id)
     .executeTakeFirstOrThrow()
-  const { diskGroupId, type, checkSum } = row.request
-  const group =
-    server.disk_groups.find((each) => each.diskGroupId === diskGroupId) ??
-    (diskGroupId === null ? server.disk_groups[0] : undefined)
-  const disk = group?.disks[0]
-  if (disk === undefined) throw new Error('The server has no such disk group.')
+  const { type, checkSum } = row.request
+  const [disk, ...mirrors] = disksFor(row.request, server.disk_groups).map(({ serial, wwn, size }) => ({
+    serial,
+    wwn: wwn ?? wwnOf(session.disks, { serial, size }),
+    size,
+  }))
+  if (disk === undefined) throw new Error('The server has no such disk.')
   return {
     kind: 'deploy',
     ...common,
@@ -37,7 +40,8 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
       checkSum,
       ...verificationOf(row.request, secrets),
     },
-    disk: { serial: disk.serial, wwn: disk.wwn ?? wwnOf(session.disks, disk), size: disk.size },
+    disk,
+    mirrors,
     boot: server.boot,
     efiBootloaderPath: server.efi_bootloader_path,
     configDrive:
@@ -48,6 +52,13 @@ export async function orderFor(context: WorkflowContext, trx: Trx, { row, sessio
     addressPolicy: context.settings.addressPolicy,
     spoolBytes: context.settings.spoolBytes,
   }
+}
+
+/** Those that were named, or the first of the disk group. */
+function disksFor({ disks = [], diskGroupId }: StoredRequest, groups: DiskGroup[]): DiskGroup['disks'] {
+  if (disks.length > 0) return namedDisks(groups, disks) ?? []
+  const group = diskGroupId === null ? groups[0] : groups.find((each) => each.diskGroupId === diskGroupId)
+  return group?.disks.slice(0, 1) ?? []
 }
 
 /** What the agent is to verify the image by, beside a checksum that was given. */

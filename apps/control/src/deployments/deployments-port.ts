@@ -130,6 +130,7 @@ async function insert(
         diskGroupId: request.diskGroupId,
         ...shownVerification(request),
         growLastPartition: request.growLastPartition,
+        disks: request.disks,
       }),
       ...seal(context.masterKey, id, { ...secretsOf(request, signingKeys), phoneHomeWord }),
       phone_home_hash: phoneHomeWord === null ? null : hashOfWord(phoneHomeWord),

@@ -85,6 +85,16 @@ describe('what an image is to be verified by', () => {
     assert.equal((await (await orderOf({}))()).growLastPartition, false)
   })
 
+  test('and on which disks it is to be reaches the agent', async () => {
+    const server = await bench.addServer()
+    const disks = [server.name]
+    await bench.ports.deployments.start(account, server.name, requestOf({ disks }), caller)
+    const agent = await server.boots()
+    await agent.join()
+    const { disk, mirrors } = (await agent.order()).body as unknown as DeployOrder
+    assert.deepEqual([disk.serial, mirrors], [server.name, []])
+  })
+
   test('is kept as it was when the deployment began', async () => {
     const key = { name: 'gone', format: 'minisign' as const, ids: ['00'], key: 'the first' }
     await bench.ports.signingKeys.add(account, key, caller)

@@ -79,6 +79,7 @@ for (const [what, body, says] of [
   ['a disk group that the server has not', { ...image, diskGroupId: 99 }, /diskGroupId/],
   ['a type that there is not', { ...image, type: 'iso' }, /Bad format image/],
   ['what does not go together', { ...image, keyNames: ['other'] }, /keyNames/],
+  ['a disk that the server does not have', { ...image, disks: ['nobody'] }, /disks/],
 ] as const) {
   test(`a deployment with ${what} is 400, and none starts`, async (t) => {
     const { api, post } = await start(t)

@@ -1,5 +1,6 @@
 import { badField, type ByoiRequest } from '@byoi/contract'
 import { ApiFailure } from './api-failure.ts'
+import { namedDisks } from './named-disks.ts'
 import { notFoundServer } from './dedicated-server.ts'
 import { type Caller, type Deployments, type Server } from './ports.ts'
 
@@ -11,6 +12,8 @@ export async function startDeployment(
   caller: Caller,
 ): Promise<string> {
   checkDiskGroup(request, server)
+  if (namedDisks(server.diskGroups, request.disks) === null)
+    throw badField('disks', 'name disks of the server by serial number or WWN, each of them once')
   const result = await deployments.start(server.account, server.serviceName, request, caller)
   if (result.kind === 'none') throw notFoundServer(server.serviceName)
   if (result.kind === 'conflict') throw deploymentOpen(server.serviceName, result.id)

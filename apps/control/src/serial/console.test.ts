@@ -9,9 +9,12 @@ import { opened, openSerialBench, type SerialBench, type SerialServer } from './
 
 const prompt = '\r\nDebian GNU/Linux 12 node-1 ttyS0\r\n\r\nnode-1 login: '
 
+/** How long after the start from its disk a server's console is listened to, in ms. */
+const consoleAfterMs = 6000
+
 let bench: SerialBench
 before(async () => {
-  bench = await openSerialBench({ consoleAfterMs: 6000 })
+  bench = await openSerialBench({ consoleAfterMs })
 })
 after(async () => {
   assert.equal(await verifyAudit(bench.db), null)
@@ -293,11 +296,11 @@ describe('evidence that a system has booted', { concurrency: 6 }, () => {
     await agent.join()
     await agent.permit()
     await agent.published()
-    const begun = performance.now()
-    let last
+    let doneAt: number | null = null
     for await (const { view } of bench.ports.deployments.watch(id, 0, AbortSignal.timeout(30_000)))
-      last = view
-    assert.equal(last?.state, 'done')
-    assert.ok(performance.now() - begun < 4000)
+      if (view.state === 'done') doneAt ??= performance.now()
+    assert.ok(doneAt !== null, 'the deployment is done')
+    // Where it was waited for, the events would go on for that long.
+    assert.ok(performance.now() - doneAt < consoleAfterMs, 'nothing was waited for')
   })
 })

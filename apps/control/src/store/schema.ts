@@ -113,6 +113,7 @@ export interface StoredRequest {
   signature?: { url: string; of: SignedThing } | null
   keyNames?: string[]
   growLastPartition?: boolean
+  disks?: string[]
   description: string | null
   diskGroupId: number | null
 }

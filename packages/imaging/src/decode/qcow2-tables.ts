@@ -124,7 +124,7 @@ export interface Mapping {
 }
 
 /**
- * Reads L2 table `number` of `l1.tables`; null when it maps nothing. Throws ImagingError `FORMAT`, also for a table with data that two L1
+ * Reads L2 table `number` of `l1.tables`; null when it names nothing. Throws ImagingError `FORMAT`, also for a table that names something and that two L1
  * entries use: "qemu-img check" calls that corrupt, and it lets a small file map its own bytes a million times.
  */
 export function readTable(context: L2Context, number: number, bytes: Uint8Array): Mapping | null {
@@ -133,7 +133,7 @@ export function readTable(context: L2Context, number: number, bytes: Uint8Array)
   if (index === undefined) return null
   const base = index * header.l2Span
   const runs = readL2(context, bytes, Math.min(header.l2Span, header.virtualSize - base))
-  if (runs.count === 0) return null
+  if (runs.count === 0 && runs.reserved === 0) return null
   if (other !== undefined) {
     throw refuse(
       `L1 entries ${index} and ${other} use one table: the image maps the same bytes again and again.`,

@@ -1,14 +1,16 @@
-import { close, constants, fdatasync, ftruncate, open, read, write } from 'node:fs'
+import { close, constants, fdatasync, fstat, ftruncate, open, read, write } from 'node:fs'
 import { promisify } from 'node:util'
+import { ImagingError } from '../error.ts'
 import type { Channel } from '../pipeline/jobs.ts'
 import { pages } from '../pipeline/ring.ts'
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
-import type { DiskFacts } from './inspect-disk.ts'
+import { assertSame, type SizedFacts } from './inspect-disk.ts'
 import { ioFailure } from './io-failure.ts'
 
 const opens = promisify(open)
 const reads = promisify(read)
 const writes = promisify(write)
+const stats = promisify(fstat)
 const flushes = promisify(fdatasync)
 const closes = promisify(close)
 const truncates = promisify(ftruncate)
@@ -22,7 +24,7 @@ const BOUNCE = 1024 * 1024
  */
 export class Disk {
   readonly size: number
-  readonly facts: DiskFacts
+  readonly facts: SizedFacts
   /** Past the page cache where the file system can; then its alignment is more than 1. */
   readonly direct: Channel
   /** Through the page cache: any alignment. Never used at the same time as `direct` for writing. */
@@ -31,18 +33,19 @@ export class Disk {
   #flushFailure: Error | null = null
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(facts: DiskFacts, size: number, direct: Channel, buffered: Channel) {
+  private constructor(facts: SizedFacts, direct: Channel, buffered: Channel) {
     this.facts = facts
-    this.size = size
+    this.size = facts.size
     this.direct = direct
     this.buffered = buffered
   }
 
   /**
-   * Opens the target; a file that is not there yet is made, one that is shorter than `size` bytes is extended.
+   * Opens the target; a file that is not there yet is made, one that is shorter than its size is extended. `imageRoom`: bytes
+   * that an image may fill, which may be less.
    * @throws ImagingError DISK, with the target untouched.
    */
-  static async open(facts: DiskFacts, size: number): Promise<Disk> {
+  static async open(facts: SizedFacts, imageRoom: number): Promise<Disk> {
     const fds: number[] = []
     const openAs = async (path: string, flags: number) => {
       const fd = await opens(path, constants.O_RDWR | flags, 0o600)
@@ -51,15 +54,18 @@ export class Disk {
     }
     try {
       const held = await openAs(facts.path, facts.kind === 'device' ? constants.O_EXCL : constants.O_CREAT)
+      assertSame(facts, await stats(held))
       // By the descriptor, not by the name: it is the same disk even when names move.
       const again = `/proc/self/fd/${held}`
       const alignment = facts.kind === 'device' ? facts.sectorSize : 4096 // a file's device may have 4 KiB sectors
-      const direct = size % alignment === 0 ? await openAs(again, constants.O_DIRECT).catch(() => null) : null
-      const buffered = { fd: held, alignment: 1 }
-      return new Disk(facts, size, direct === null ? buffered : { fd: direct, alignment }, buffered)
+      const { path, size } = facts
+      const isWhole = size % alignment === 0 && imageRoom % alignment === 0
+      const direct = isWhole ? await openAs(again, constants.O_DIRECT).catch(() => null) : null
+      const buffered = { fd: held, alignment: 1, path }
+      return new Disk(facts, direct === null ? buffered : { fd: direct, alignment, path }, buffered)
     } catch (error) {
       await Promise.all(fds.map((fd) => closes(fd)))
-      throw ioFailure('DISK', 'opening', error)
+      throw error instanceof ImagingError ? error : ioFailure('DISK', 'opening', facts.path, error)
     }
   }
 

@@ -1,5 +1,6 @@
-import { readFile, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { Stats } from 'node:fs'
+import { readFile, readdir, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { TargetDisk } from '../deploy-image.types.ts'
 import { ImagingError } from '../error.ts'
 import { ioFailure } from './io-failure.ts'
@@ -17,7 +18,12 @@ export interface DiskFacts {
   writesZeroes: boolean
   /** Devices: "major:minor". */
   device: string | undefined
+  /** The same for two names of one disk or file. */
+  identity: string
 }
+
+/** Of a disk whose size is known. */
+export type SizedFacts = DiskFacts & { size: number }
 
 /**
  * What the target is, looked at without opening it.
@@ -27,17 +33,17 @@ export interface DiskFacts {
 export async function inspectDisk(target: TargetDisk): Promise<DiskFacts> {
   const found = await stat(target.path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' && !target.path.startsWith('/dev/')) return null
-    throw ioFailure('DISK', 'looking at', error)
+    throw ioFailure('DISK', 'looking at', target.path, error)
   })
   const facts = found?.isBlockDevice()
-    ? await inspectDevice(target.path, found.rdev)
-    : fileFacts(target, found)
+    ? await inspectDevice(target.path, found)
+    : await fileFacts(target, found)
   assertSize(facts, target)
   if (facts.device) await assertUnused(facts.path, facts.device)
   return facts
 }
 
-function fileFacts(target: TargetDisk, found: { isFile(): boolean; size: number } | null): DiskFacts {
+async function fileFacts(target: TargetDisk, found: Stats | null): Promise<DiskFacts> {
   if (found && !found.isFile()) throw notADisk(target.path)
   return {
     path: target.path,
@@ -46,11 +52,18 @@ function fileFacts(target: TargetDisk, found: { isFile(): boolean; size: number 
     sectorSize: target.sectorSize ?? 512,
     writesZeroes: true,
     device: undefined,
+    identity: found ? identityOf(found) : await nameOfNewFile(target.path),
   }
 }
 
-async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
-  const device = deviceNumber(rdev)
+/** Where the file will be, without symbolic links. */
+async function nameOfNewFile(path: string): Promise<string> {
+  const folder = await realpath(dirname(path)).catch(() => dirname(resolve(path)))
+  return join(folder, basename(path))
+}
+
+async function inspectDevice(path: string, found: Stats): Promise<DiskFacts> {
+  const device = deviceNumber(found.rdev)
   const folder = `/sys/dev/block/${device}`
   const queue = await readdir(join(folder, 'queue')).then(
     () => join(folder, 'queue'),
@@ -59,12 +72,12 @@ async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
   const sectorSize = await readNumber(join(queue, 'logical_block_size'))
   if (sectorSize !== 512 && sectorSize !== 4096) {
     throw refused(
-      `The disk has sectors of ${sectorSize} bytes.`,
+      `The disk ${path} has sectors of ${sectorSize} bytes.`,
       'Use a disk with sectors of 512 or 4096 bytes.',
     )
   }
   if ((await readNumber(join(folder, 'ro'))) !== 0) {
-    throw refused('The disk is read-only.', 'Make the disk writable, or name another one.')
+    throw refused(`The disk ${path} is read-only.`, 'Make the disk writable, or name another one.')
   }
   return {
     path,
@@ -73,25 +86,57 @@ async function inspectDevice(path: string, rdev: number): Promise<DiskFacts> {
     sectorSize,
     writesZeroes: (await readNumber(join(queue, 'write_zeroes_max_bytes')).catch(() => 0)) > 0,
     device,
+    identity: identityOf(found),
   }
 }
 
-function assertSize({ kind, size }: DiskFacts, target: TargetDisk): void {
+function assertSize({ path, kind, size }: DiskFacts, target: TargetDisk): void {
   if (size === undefined) return
   if (target.size !== undefined && size !== target.size) {
     throw refused(
-      `The disk has ${size} bytes, while ${target.size} were expected.`,
+      `The disk ${path} has ${size} bytes, while ${target.size} were expected.`,
       'Name the disk that was meant.',
     )
   }
   if (kind === 'file' && size % 512 !== 0) {
     throw refused(
-      `The file has ${size} bytes, which is not a whole number of sectors.`,
+      `The file ${path} has ${size} bytes, which is not a whole number of sectors.`,
       'Give a size that 512 divides.',
     )
   }
   if (size < SMALLEST_DISK) {
-    throw refused(`The disk has ${size} bytes.`, `Use a disk of at least ${SMALLEST_DISK} bytes.`)
+    throw refused(`The disk ${path} has ${size} bytes.`, `Use a disk of at least ${SMALLEST_DISK} bytes.`)
+  }
+}
+
+/** The same for two names of one disk or file, and after a name has come to mean another. */
+function identityOf(found: Stats): string {
+  return found.isBlockDevice() ? `device ${deviceNumber(found.rdev)}` : `file ${found.dev}:${found.ino}`
+}
+
+/** Throws ImagingError DISK where what was opened is not what was inspected: names of disks can move in between. */
+export function assertSame({ path, identity }: DiskFacts, opened: Stats): void {
+  const isNewFile = !/^(?:device|file) /.test(identity)
+  if (isNewFile || identityOf(opened) === identity) return
+  throw refused(
+    `The name ${path} had come to mean another disk before it could be opened.`,
+    'Look at the names of the disks, and try again.',
+  )
+}
+
+/** Refuses disks that cannot have the same content: one that is named twice, and different sectors. */
+export function assertMirrors([first, ...others]: DiskFacts[]): void {
+  const seen = new Set([first?.identity])
+  for (const { path, identity, sectorSize } of others) {
+    if (seen.has(identity))
+      throw refused(`The disk ${path} is named twice.`, 'Name each disk to write to once.')
+    seen.add(identity)
+    if (first && sectorSize !== first.sectorSize) {
+      throw refused(
+        `The disk ${path} has sectors of ${sectorSize} bytes, while ${first.path} has sectors of ${first.sectorSize}.`,
+        'Use disks with sectors of the same size.',
+      )
+    }
   }
 }
 

@@ -15,12 +15,12 @@ const MEANING: Record<string, string> = {
   EINVAL: 'the device refused the request',
 }
 
-/** An error of the system as one of the engine. `doing` completes the sentence "Failed while ... the disk". */
-export function ioFailure(code: ImagingCode, doing: string, error: unknown): ImagingError {
+/** An error of the system as one of the engine. `doing` completes the sentence "Failed while ... the disk PATH". */
+export function ioFailure(code: ImagingCode, doing: string, path: string, error: unknown): ImagingError {
   const { code: name = 'unknown error', message } = error as NodeJS.ErrnoException
   const meaning = MEANING[name] ?? (message || 'the system gave no reason')
   return new ImagingError(code, {
-    cause: `Failed while ${doing} the disk: ${meaning} (${name}).`,
+    cause: `Failed while ${doing} the disk ${path}: ${meaning} (${name}).`,
     remedy:
       REMEDY[name] ?? 'Check the disk, its cabling and the kernel log, then try again or use another disk.',
     origin: error,

@@ -1,5 +1,5 @@
 import { ImagingError, type ImagingCode } from '../error.ts'
-import { BOOT_AREA } from '../table/boot-areas.types.ts'
+import { BOOT_AREA, type ImageAreas } from '../table/boot-areas.types.ts'
 import type { Disk } from './disk.ts'
 import { ioFailure } from './io-failure.ts'
 
@@ -20,18 +20,23 @@ export async function writeVerified(
     await disk.flush()
     found = await disk.read(offset, bytes.length)
   } catch (error) {
-    throw ioFailure(code, doing, error)
+    throw ioFailure(code, doing, disk.facts.path, error)
   }
   if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).equals(found)) {
     throw new ImagingError(code, {
-      cause: `The disk returns other data than was written at byte ${offset}.`,
+      cause: `The disk ${disk.facts.path} returns other data than was written at byte ${offset}.`,
       remedy: 'Replace the disk, or check its cabling and controller.',
     })
   }
 }
 
-/** Makes the disk bootable: the tail first, so that there is a first MiB only when everything else is there. */
-export async function publish(disk: Disk, head: Uint8Array, tail: Uint8Array): Promise<void> {
-  await writeVerified(disk, disk.size - BOOT_AREA, tail, 'WRITE', 'writing the last MiB of')
-  await writeVerified(disk, 0, head, 'WRITE', 'writing the first MiB of')
+/**
+ * Makes the disks bootable: the tails of all of them first, so that there is a first MiB only when everything else is there.
+ * Throws ImagingError WRITE at the first failure; then some may be bootable.
+ */
+export async function publish(planned: ({ disk: Disk } & ImageAreas)[]): Promise<void> {
+  for (const { disk, tail } of planned)
+    await writeVerified(disk, disk.size - BOOT_AREA, tail, 'WRITE', 'writing the last MiB of')
+  for (const { disk, head } of planned)
+    await writeVerified(disk, 0, head, 'WRITE', 'writing the first MiB of')
 }

@@ -1,7 +1,7 @@
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
-import type { Disk } from './disk.ts'
+import type { Targets } from './targets.ts'
 
-/** Image data of the first and the last MiB of the disk, kept in memory until it may boot. Shared with the workers. */
+/** Image data of the first and the last MiB of the room for it, kept in memory until it may boot. Shared with the workers. */
 export class Withheld {
   readonly head = new SharedArrayBuffer(BOOT_AREA)
   readonly tail = new SharedArrayBuffer(BOOT_AREA)
@@ -12,11 +12,11 @@ export class Withheld {
     Buffer.from(this.tail).fill(0)
   }
 
-  /** Content at `offset` as it will be once published: from the disk, with the withheld areas laid over it. */
-  async read(disk: Disk, offset: number, length: number): Promise<Uint8Array> {
-    const result = await disk.read(offset, length)
+  /** Content at `offset` as it will be once published: from the first disk, with the withheld areas laid over it. */
+  async read(targets: Targets, offset: number, length: number): Promise<Uint8Array> {
+    const result = await targets.first.read(offset, length)
     overlay(result, offset, this.head, 0)
-    overlay(result, offset, this.tail, disk.size - BOOT_AREA)
+    overlay(result, offset, this.tail, targets.size - BOOT_AREA)
     return result
   }
 }

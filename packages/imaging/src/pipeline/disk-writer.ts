@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs'
+import { ioFailure } from '../disk/io-failure.ts'
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
 import type { Channel, WorkerSetup } from './jobs.ts'
 import { isAligned, pages } from './ring.ts'
@@ -8,7 +9,7 @@ const ZEROS = Buffer.alloc(BLOCK)
 const BOUNCE = 1024 * 1024
 
 /**
- * Puts decoded runs on the disk, from one worker: blocks of zeros are left out, the boot areas are kept in memory, and
+ * Puts decoded runs on the disks, from one worker: blocks of zeros are left out, the boot areas are kept in memory, and
  * everything else is written and remembered for the read-back.
  */
 export class DiskWriter {
@@ -28,16 +29,17 @@ export class DiskWriter {
 
   /**
    * Writes what is not zero of `run` at `offset`. The image's last block is filled up with zeros, since a disk takes whole
-   * sectors only. Returns the bytes written.
+   * sectors only. Returns the bytes written to each disk.
+   * @throws ImagingError WRITE
    */
-  write(channel: Channel, offset: number, run: Buffer, imageEnd: number): number {
+  write(channels: Channel[], offset: number, run: Buffer, imageEnd: number): number {
     const end = offset + run.length
-    if (end !== imageEnd || end % BLOCK === 0) return this.#writeBlocks(channel, offset, run)
+    if (end !== imageEnd || end % BLOCK === 0) return this.#writeBlocks(channels, offset, run)
     const body = Math.max(end - (end % BLOCK) - offset, 0)
     const last = this.#lastBlock(offset + body, run.subarray(body))
     return (
-      this.#writeBlocks(channel, offset, run.subarray(0, body)) +
-      this.#writeBlocks(channel, offset + body, last)
+      this.#writeBlocks(channels, offset, run.subarray(0, body)) +
+      this.#writeBlocks(channels, offset + body, last)
     )
   }
 
@@ -49,50 +51,53 @@ export class DiskWriter {
   }
 
   /** Zeros are looked for in whole blocks of the disk. */
-  #writeBlocks(channel: Channel, offset: number, run: Buffer): number {
+  #writeBlocks(channels: Channel[], offset: number, run: Buffer): number {
     let bytes = 0
     let pending = -1 // where the run of blocks that are not zero began
     for (let at = 0; at < run.length; ) {
       const end = Math.min(at + BLOCK - ((offset + at) % BLOCK), run.length)
       if (isZero(run, at, end)) {
-        if (pending >= 0) bytes += this.#place(channel, offset + pending, run.subarray(pending, at))
+        if (pending >= 0) bytes += this.#place(channels, offset + pending, run.subarray(pending, at))
         pending = -1
       } else if (pending < 0) pending = at
       at = end
     }
-    if (pending >= 0) bytes += this.#place(channel, offset + pending, run.subarray(pending))
+    if (pending >= 0) bytes += this.#place(channels, offset + pending, run.subarray(pending))
     return bytes
   }
 
   /** Writes zeros to a run of blocks that nothing else is written to. */
-  writeZeros(channel: Channel, offset: number, length: number): void {
+  writeZeros(channels: Channel[], offset: number, length: number): void {
     this.#bounce.fill(0)
     for (let at = 0; at < length; at += BOUNCE) {
-      writeFully(channel.fd, this.#bounce.subarray(0, Math.min(BOUNCE, length - at)), offset + at)
+      const zeros = this.#bounce.subarray(0, Math.min(BOUNCE, length - at))
+      for (const channel of channels) writeFully(channel, zeros, offset + at)
     }
     this.#written.markZeroed(offset, length)
   }
 
   /** Splits a run at the boot areas: their share is withheld, the rest written. */
-  #place(channel: Channel, offset: number, run: Buffer): number {
+  #place(channels: Channel[], offset: number, run: Buffer): number {
     const headEnd = clamp(BOOT_AREA - offset, 0, run.length)
     const tailStart = clamp(this.#tailAt - offset, headEnd, run.length)
     if (headEnd > 0) run.copy(this.#head, offset, 0, headEnd)
     if (tailStart < run.length) run.copy(this.#tail, offset + tailStart - this.#tailAt, tailStart)
-    if (tailStart > headEnd) this.#put(channel, offset + headEnd, run.subarray(headEnd, tailStart))
+    if (tailStart > headEnd) this.#put(channels, offset + headEnd, run.subarray(headEnd, tailStart))
     return run.length
   }
 
-  #put(channel: Channel, offset: number, bytes: Buffer): void {
-    if (isAligned(bytes, channel.alignment)) writeFully(channel.fd, bytes, offset)
-    else this.#putThroughBounce(channel, offset, bytes)
+  #put(channels: Channel[], offset: number, bytes: Buffer): void {
+    for (const channel of channels) {
+      if (isAligned(bytes, channel.alignment)) writeFully(channel, bytes, offset)
+      else this.#putThroughBounce(channel, offset, bytes)
+    }
     this.#written.add(offset, bytes)
   }
 
   #putThroughBounce(channel: Channel, offset: number, bytes: Buffer): void {
     for (let at = 0; at < bytes.length; at += BOUNCE) {
       const length = bytes.copy(this.#bounce, 0, at, at + BOUNCE)
-      writeFully(channel.fd, this.#bounce.subarray(0, length), offset + at)
+      writeFully(channel, this.#bounce.subarray(0, length), offset + at)
     }
   }
 }
@@ -102,8 +107,12 @@ function isZero(bytes: Buffer, from: number, to: number): boolean {
   return ZEROS.compare(bytes, from, to, 0, to - from) === 0
 }
 
-function writeFully(fd: number, bytes: Buffer, offset: number): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, offset + at)
+function writeFully({ fd, path }: Channel, bytes: Buffer, offset: number): void {
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, offset + at)
+  } catch (error) {
+    throw ioFailure('WRITE', 'writing', path, error)
+  }
 }
 
 function clamp(value: number, low: number, high: number): number {

@@ -21,10 +21,12 @@ export interface ImageWriterOptions {
   workers: Workers
   /** Null: no digest is made. */
   checkSumType: CheckSumType | null
-  direct: Channel
-  buffered: Channel
-  /** Bytes. */
+  /** Of each disk. */
+  direct: Channel[]
+  buffered: Channel[]
+  /** Bytes of the smallest disk, and its name for errors. */
   diskSize: number
+  diskPath: string
   /** Bytes that are not written read as zero already. */
   restIsZero: boolean
   /** Where the decoder's data waits when RAM is full. */
@@ -50,7 +52,7 @@ export class ImageWriter implements ByteSink {
   #position = 0
   #imageEnd = Number.POSITIVE_INFINITY
   #ending = false
-  #channel: Channel
+  #channels: Channel[]
   #preparing = false
   #restIsZero: boolean
   #failure: Error | null = null
@@ -70,7 +72,7 @@ export class ImageWriter implements ByteSink {
         () => this.#wake(),
         (error) => this.fail(error),
       )
-    this.#channel = options.direct
+    this.#channels = options.direct
     this.#restIsZero = options.restIsZero
   }
 
@@ -161,7 +163,7 @@ export class ImageWriter implements ByteSink {
 
   #take(work: DecodedWork): void {
     for (const extent of [...work.extents, ...work.held.map((held) => held.extent)]) {
-      if (extent.disk + extent.size > this.#options.diskSize) throw imageTooLarge(this.#options.diskSize)
+      if (extent.disk + extent.size > this.#options.diskSize) throw imageTooLarge(this.#options)
     }
     for (const extent of work.extents) {
       this.#options.spool.claim(extent.disk, extent.size)
@@ -202,10 +204,10 @@ export class ImageWriter implements ByteSink {
     try {
       const imageEnd = Math.min(this.#imageEnd, this.#decoder.virtualSize)
       const packed = packExtents(extents)
-      const channel = this.#channel
+      const channels = this.#channels
       const wrote = await this.#options.workers.run({
         kind: 'write',
-        channel,
+        channels,
         imageEnd,
         clusterSize: this.#options.clusterSize,
         extents: packed,
@@ -224,7 +226,8 @@ export class ImageWriter implements ByteSink {
    * runs that do not fill the disk's alignment must go through the page cache.
    */
   #isPreparedFor(extents: Extent[]): boolean {
-    return (this.#restIsZero || this.#fill(extents, BLOCK)) && this.#fill(extents, this.#channel.alignment)
+    const alignment = Math.max(...this.#channels.map((channel) => channel.alignment))
+    return (this.#restIsZero || this.#fill(extents, BLOCK)) && this.#fill(extents, alignment)
   }
 
   #fill(extents: Extent[], unit: number): boolean {
@@ -245,7 +248,7 @@ export class ImageWriter implements ByteSink {
       if (!this.#restIsZero) await this.#options.zeroRest()
       this.#restIsZero = true
       this.#options.spool.ready()
-      if (small) this.#channel = this.#options.buffered
+      if (small) this.#channels = this.#options.buffered
     } catch (error) {
       this.fail(error as Error)
     }
@@ -270,9 +273,9 @@ export class ImageWriter implements ByteSink {
 }
 
 /** The image's size was not known before. */
-function imageTooLarge(diskSize: number): ImagingError {
+function imageTooLarge({ diskPath, diskSize }: ImageWriterOptions): ImagingError {
   return new ImagingError('DISK', {
-    cause: `The image is larger than the disk, which has ${diskSize} bytes.`,
+    cause: `The image is larger than the disk ${diskPath}, which has ${diskSize} bytes.`,
     remedy: 'Use a larger disk or a smaller image.',
   })
 }

@@ -11,21 +11,24 @@ export interface WorkerSetup {
   /** Image data of the boot areas is kept here instead of being written. */
   withheldHead: SharedArrayBuffer
   withheldTail: SharedArrayBuffer
-  /** Bytes. */
+  /** Bytes of the smallest disk. */
   diskSize: number
 }
 
-/** An open file descriptor of the disk and the alignment, in bytes, that offsets, lengths and memory must have with it. */
+/** An open file descriptor of a disk and the alignment, in bytes, that offsets, lengths and memory must have with it. */
 export interface Channel {
   fd: number
+  /** The disk's name, for errors. */
+  path: string
   alignment: number
 }
 
+/** What is done to the disks is done to one after the other. */
 export type Job =
   /** Decode the extents and write what is not zero. `bytes`: served bytes of the only extent, where the ring lost them. */
   | {
       kind: 'write'
-      channel: Channel
+      channels: Channel[]
       imageEnd: number
       clusterSize: number
       extents: Extents
@@ -34,11 +37,11 @@ export type Job =
   /** Take the served bytes `from` to before `to` into the digest; `last`: and give it. Always to the same worker. */
   | { kind: 'digest'; type: CheckSumType; from: number; to: number; last: boolean }
   /** Read back the written blocks of the regions and compare the checksums. */
-  | { kind: 'verify'; channel: Channel; from: number; to: number }
+  | { kind: 'verify'; channels: Channel[]; from: number; to: number }
   /** Write zeros to the blocks of the regions that were not written, up to `end`. */
-  | { kind: 'zero'; channel: Channel; from: number; to: number; end: number }
+  | { kind: 'zero'; channels: Channel[]; from: number; to: number; end: number }
 
-/** How many bytes a job wrote, read back or took into the digest; `digest`, in lower-case hex, with the last of those. */
+/** How many bytes a job wrote to each disk, read back from all or took into the digest; `digest`, in lower-case hex, with the last of those. */
 export interface Done {
   bytes: number
   digest?: string

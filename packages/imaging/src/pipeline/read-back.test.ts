@@ -31,8 +31,8 @@ async function writeSpoilRead(spoil: (fd: number) => void): Promise<number> {
       ...withheld,
       diskSize: SIZE,
     })
-    const channel = { fd, alignment: 1 }
-    assert.equal(writer.write(channel, AT, randomBytes(200_000), SIZE), 200_000)
+    const channel = { fd, alignment: 1, path: 'disk' }
+    assert.equal(writer.write([channel], AT, randomBytes(200_000), SIZE), 200_000)
     spoil(fd)
     return readBack(channel, new WrittenMap(written), 0, 4, SIZE, pages(REGION))
   } finally {

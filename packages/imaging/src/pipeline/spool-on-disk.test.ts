@@ -13,7 +13,7 @@ const SIZE = 8 * CHUNK + 4096
 /** A file of zeros, of which only the first and the last MiB are 0xFF. */
 async function diskOf(folder: string): Promise<Disk> {
   const path = await usedDisk(join(folder, 'disk'), SIZE)
-  const disk = await Disk.open(await inspectDisk({ path }), SIZE)
+  const disk = await Disk.open({ ...(await inspectDisk({ path })), size: SIZE }, SIZE)
   await disk.write(CHUNK, Buffer.alloc(SIZE - 2 * CHUNK))
   return disk
 }

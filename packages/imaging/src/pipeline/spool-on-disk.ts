@@ -29,11 +29,14 @@ export class SpoolOnDisk implements ChunkStore {
   /** Chunks will be put soon, and it is not ready. */
   isWanted = false
 
-  /** `isReady`: what the image does not write to reads zero already. */
-  constructor(disk: Disk, isReady: boolean) {
+  /**
+   * `isReady`: what the image does not write to reads zero already. `size`: bytes of the disk from its start that the image may
+   * fill; nothing waits behind them.
+   */
+  constructor(disk: Disk, isReady: boolean, size = disk.size) {
     this.#disk = disk
     this.#isReady = isReady
-    this.#next = Math.floor((disk.size - BOOT_AREA) / CHUNK)
+    this.#next = Math.floor((size - BOOT_AREA) / CHUNK)
     this.#claimed = new Uint8Array(Math.ceil((this.#next + 1) / 8))
   }
 
@@ -66,7 +69,7 @@ export class SpoolOnDisk implements ChunkStore {
         at += count
       }
     } catch (error) {
-      throw ioFailure('WRITE', 'reading what waits on', error)
+      throw ioFailure('WRITE', 'reading what waits on', this.#disk.facts.path, error)
     }
     return Buffer.from(this.#buffer)
   }
@@ -124,7 +127,7 @@ export class SpoolOnDisk implements ChunkStore {
       for (let at = 0; at < CHUNK; )
         at += writeSync(this.#disk.direct.fd, bytes, at, CHUNK - at, place * CHUNK + at)
     } catch (error) {
-      throw ioFailure('WRITE', 'letting data wait on', error)
+      throw ioFailure('WRITE', 'letting data wait on', this.#disk.facts.path, error)
     }
   }
 }

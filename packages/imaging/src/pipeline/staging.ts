@@ -1,6 +1,7 @@
 import type { CheckSumType } from '../deploy-image.types.ts'
 import type { StreamDecoder } from '../decode/extent.ts'
 import type { Disk } from '../disk/disk.ts'
+import type { Targets } from '../disk/targets.ts'
 import { dropCache } from '../disk/drop-cache.ts'
 import { ioFailure } from '../disk/io-failure.ts'
 import { Withheld } from '../disk/withheld.ts'
@@ -15,7 +16,7 @@ import { BLOCK, shareWritten, WrittenMap } from './written-map.ts'
 type Decoder = StreamDecoder & { readonly notes: string[] }
 
 export interface StagingOptions {
-  disk: Disk
+  targets: Targets
   decoder: Decoder
   /** Bytes that a compressed cluster decodes to. */
   clusterSize: number
@@ -25,43 +26,46 @@ export interface StagingOptions {
   threads: number
   /** Of the bytes that the source gives; null: no digest of them is made. */
   checkSumType: CheckSumType | null
-  /** What is not written reads zero already. */
-  restIsZero: boolean
+  /** Disks on which what is not written does not read zero yet. */
+  stale: Disk[]
 }
 
-/** An image on its way to a disk that does not boot yet: the threads, what they wrote, and the boot areas held back. */
+/** An image on its way to disks that do not boot yet: the threads, what they wrote, and the boot areas held back. */
 export class Staging {
   readonly writer: ImageWriter
-  readonly disk: Disk
+  readonly targets: Targets
   readonly withheld: Withheld
   readonly #decoder: Decoder
   readonly #workers: Workers
   readonly #written: WrittenMap
-  #restIsZero: boolean
+  #stale: Disk[]
 
   private constructor(options: StagingOptions, workers: Workers, written: WrittenMap, withheld: Withheld) {
-    const { disk, decoder } = options
-    this.disk = disk
+    const { targets, decoder } = options
+    this.targets = targets
     this.withheld = withheld
     this.#decoder = decoder
     this.#workers = workers
     this.#written = written
-    this.#restIsZero = options.restIsZero
+    this.#stale = options.stale
     this.writer = new ImageWriter(decoder, {
       ...options,
       workers,
-      direct: disk.direct,
-      buffered: disk.buffered,
-      diskSize: disk.size,
+      direct: targets.direct,
+      buffered: targets.buffered,
+      diskSize: targets.size,
+      diskPath: targets.smallest.facts.path,
+      restIsZero: options.stale.length === 0,
       zeroRest: () => this.zeroRest(),
     })
   }
 
   static async open(options: StagingOptions): Promise<Staging> {
     const withheld = new Withheld()
-    const written = shareWritten(options.disk.size)
+    const { size: diskSize } = options.targets
+    const written = shareWritten(diskSize)
     const { head: withheldHead, tail: withheldTail } = withheld
-    const setup = { ring: options.ring, written, withheldHead, withheldTail, diskSize: options.disk.size }
+    const setup = { ring: options.ring, written, withheldHead, withheldTail, diskSize }
     return new Staging(
       options,
       await Workers.start(setup, options.threads),
@@ -80,46 +84,49 @@ export class Staging {
 
   /** Makes what was not written read zero, up to the end of the image, where nothing else has seen to that. */
   async zeroRest(): Promise<void> {
-    if (this.#restIsZero) return
-    const end = Math.min(Math.ceil(this.imageSize / BLOCK) * BLOCK, this.disk.size)
-    const channel = this.disk.direct
+    if (this.#stale.length === 0) return
+    const end = Math.min(Math.ceil(this.imageSize / BLOCK) * BLOCK, this.targets.size)
+    const channels = this.#stale.map((disk) => disk.direct)
     await eachRegion(
       this.#workers,
       this.#written,
-      (from, to) => ({ kind: 'zero', channel, from, to, end }),
+      (from, to) => ({ kind: 'zero', channels, from, to, end }),
       () => {},
     )
-    this.#restIsZero = true
+    this.#stale = []
   }
 
   /** @throws ImagingError WRITE; final, see Disk.flush. */
   async flush(): Promise<void> {
-    await this.disk.flush().catch((error: unknown) => {
-      throw ioFailure('WRITE', 'flushing', error)
+    await this.targets.each(async (disk) => {
+      await disk.flush().catch((error: unknown) => {
+        throw ioFailure('WRITE', 'flushing', disk.facts.path, error)
+      })
     })
   }
 
   /**
-   * Reads back everything that was written and flushed and compares checksums. `onBytes` hears the bytes so far and in all.
+   * Reads back from each disk everything that was written and flushed and compares checksums. `onBytes` hears the bytes so far and in all.
    * Returns false where the page cache may have answered instead of the medium.
    */
   async readBack(onBytes: (done: number, total: number) => void): Promise<boolean> {
-    const channel = this.disk.direct
-    const isMedium = channel.alignment > 1 || (await dropCache(this.disk))
-    const total = this.#written.bytesWritten()
+    const channels = this.targets.direct
+    const isMedium = await this.targets.each(async (disk) => disk.direct.alignment > 1 || dropCache(disk))
+    const total = this.#written.bytesWritten() * channels.length
     let done = 0
     await eachRegion(
       this.#workers,
       this.#written,
-      (from, to) => (this.#written.bytesWritten(from, to) > 0 ? { kind: 'verify', channel, from, to } : null),
+      (from, to) =>
+        this.#written.bytesWritten(from, to) > 0 ? { kind: 'verify', channels, from, to } : null,
       (bytes) => onBytes((done += bytes), total),
     )
-    return isMedium
+    return isMedium.every(Boolean)
   }
 
   /** The image as it will be once the boot areas are there. */
   read(offset: number, length: number): Promise<Uint8Array> {
-    return this.withheld.read(this.disk, offset, length)
+    return this.withheld.read(this.targets, offset, length)
   }
 
   /** Makes everything under way end in `error`. */

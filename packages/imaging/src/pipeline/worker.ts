@@ -4,7 +4,6 @@ import type { Extent } from '../decode/extent.ts'
 import { decodeCluster } from '../decode/inflate.ts'
 import { ImagingError } from '../error.ts'
 import { DiskWriter } from './disk-writer.ts'
-import { ioFailure } from '../disk/io-failure.ts'
 import { type Answer, type Done, type Job, SCRATCH, unpackExtents, type WorkerSetup } from './jobs.ts'
 import { readBack } from './read-back.ts'
 import { pages, Ring } from './ring.ts'
@@ -24,14 +23,11 @@ parentPort?.on('message', (job: Job) => parentPort?.postMessage(answer(job)))
 /** Of the bytes as served; only in the worker that is given them. */
 let hash: Hash | null = null
 
-const DOING = { write: 'writing', digest: 'writing', verify: 'reading back', zero: 'writing zeros' }
-
 function answer(job: Job): Answer {
   try {
     return job.kind === 'digest' ? digest(job) : { bytes: run(job) }
   } catch (error) {
-    const { code, cause, remedy } =
-      error instanceof ImagingError ? error : ioFailure('WRITE', DOING[job.kind], error)
+    const { code, cause, remedy } = error instanceof ImagingError ? error : failedInside(error)
     return { failure: { code, cause, remedy } }
   }
 }
@@ -39,7 +35,9 @@ function answer(job: Job): Answer {
 function run(job: Exclude<Job, { kind: 'digest' }>): number {
   if (job.kind === 'write') return write(job)
   if (job.kind === 'zero') return zero(job)
-  return readBack(job.channel, written, job.from, job.to, setup.diskSize, scratch)
+  return sum(
+    job.channels.map((channel) => readBack(channel, written, job.from, job.to, setup.diskSize, scratch)),
+  )
 }
 
 function digest({ type, from, to, last }: Job & { kind: 'digest' }): Done {
@@ -56,7 +54,7 @@ function zero(job: Job & { kind: 'zero' }): number {
   let bytes = 0
   for (let region = job.from; region < job.to; region++) {
     for (const { offset, length } of written.runs(region, false, job.end)) {
-      writer.writeZeros(job.channel, offset, length)
+      writer.writeZeros(job.channels, offset, length)
       bytes += length
     }
   }
@@ -70,7 +68,7 @@ function write(job: Job & { kind: 'write' }): number {
   let run = { disk: -1, from: 0 }
   const flush = () => {
     if (filled > run.from)
-      bytes += writer.write(job.channel, run.disk, scratch.subarray(run.from, filled), job.imageEnd)
+      bytes += writer.write(job.channels, run.disk, scratch.subarray(run.from, filled), job.imageEnd)
     run = { disk: -1, from: (filled = roundUp(filled, PAGE)) }
   }
   for (const extent of unpackExtents(job.extents)) {
@@ -92,15 +90,28 @@ function write(job: Job & { kind: 'write' }): number {
 function copy(job: Job & { kind: 'write' }, { source, disk, length }: Extent): number {
   const toWrap = ring.size - (source % ring.size)
   if (job.bytes || toWrap >= length || (disk + toWrap) % BLOCK !== 0)
-    return writer.write(job.channel, disk, servedBytes(job, { source, length }), job.imageEnd)
+    return writer.write(job.channels, disk, servedBytes(job, { source, length }), job.imageEnd)
   return (
-    writer.write(job.channel, disk, ring.piece(source, toWrap), job.imageEnd) +
-    writer.write(job.channel, disk + toWrap, ring.piece(source + toWrap, length - toWrap), job.imageEnd)
+    writer.write(job.channels, disk, ring.piece(source, toWrap), job.imageEnd) +
+    writer.write(job.channels, disk + toWrap, ring.piece(source + toWrap, length - toWrap), job.imageEnd)
   )
 }
 
 function servedBytes({ bytes }: Job & { kind: 'write' }, extent: Pick<Extent, 'source' | 'length'>): Buffer {
   return bytes ? Buffer.from(bytes) : ring.read(extent.source, extent.length)
+}
+
+/** Disks and images fail with ImagingErrors; this is a fault of ours. */
+function failedInside(error: unknown): ImagingError {
+  return new ImagingError('INTERNAL', {
+    cause: `A disk writer failed: ${error instanceof Error ? error.message : String(error)}.`,
+    remedy: 'Look at the log, and report this with it.',
+    origin: error,
+  })
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, each) => total + each, 0)
 }
 
 function roundUp(value: number, unit: number): number {
