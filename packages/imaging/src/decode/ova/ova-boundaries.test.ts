@@ -158,10 +158,13 @@ describe('the disk of an OVA is found', () => {
         {
           name: 'big',
           content: Buffer.alloc(0),
-          change: (header) => void header.writeBigUInt64BE(2n ** 53n - 1n, 128) || void (header[124] = 0x80),
+          change(header) {
+            header.fill(0, 124, 136).writeUInt8(0x80, 124)
+            header.writeBigUInt64BE(2n ** 53n - 1n, 128)
+          },
         },
       ],
-      /impossible size|damaged number/,
+      /impossible size/,
     ],
   ]
   for (const [what, entries, cause] of bad)
