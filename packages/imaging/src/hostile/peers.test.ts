@@ -107,7 +107,7 @@ const EXPECTED: Record<string, Expectation[]> = {
   'cot/ubuntu.2.0.mf': [refused('ova', /declared as ova/)],
   'cot/ubuntu.2.0-disk1.vmdk': [
     accepted('vmdk', { diskSize: 8 * GiB }),
-    { type: 'vmdk', refused: { code: 'DISK', says: /while the disk has/ } },
+    { type: 'vmdk', refused: { code: 'DISK', says: /while the disk .*has/ } },
   ],
   'defusedxml/cyclic.xml': [xml],
   'defusedxml/dtd.xml': [xml],
@@ -136,7 +136,7 @@ const EXPECTED: Record<string, Expectation[]> = {
   'qemu/iotest-dynamic-1G.vhdx.bz2': [refused('raw', /format vhdx/)],
   'qemu/iotest-version3.vmdk.bz2': [
     accepted('vmdk', { diskSize: 16 * GiB }),
-    { type: 'vmdk', refused: { code: 'DISK', says: /while the disk has/ } },
+    { type: 'vmdk', refused: { code: 'DISK', says: /while the disk .*has/ } },
   ],
   'qemu/parallels-v1.bz2': [refused('raw', /format parallels/)],
   'qemu/simple-dmg.dmg.bz2': [
@@ -157,7 +157,9 @@ const EXPECTED: Record<string, Expectation[]> = {
 }
 
 test('something is expected of every file of another project', () => {
-  const files = globSync('*/*', { cwd: folder }).filter((name) => !name.endsWith('README.md'))
+  const files = globSync('*/*', { cwd: folder }).filter(
+    (name) => !name.endsWith('README.md') && !name.startsWith('fuzz/'),
+  )
   assert.deepEqual(Object.keys(EXPECTED).toSorted(), files.toSorted())
 })
 

@@ -186,7 +186,7 @@ test('I4.45 Last-Modified only, a minute old: resumed with it', async () => {
   const serve = fileHandler(image, { etag: null, fields, cut })
   assertDisk(await deploy(server.origin, { checkSum: rightSum }), 'complete')
   assert.match(server.requests.at(-1)?.text ?? '', /If-Range: Tue, 24 Nov 2026 10:00:00 GMT$/)
-  assert.equal(server.requests.length, 5)
+  assert.equal(server.requests.length, 6)
 })
 
 test('I4.49 right bytes, wrong checksum', async () => {
