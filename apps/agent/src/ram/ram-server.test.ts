@@ -20,7 +20,7 @@ const boot: EfiBoot = {
 
 /** As far as a server in RAM asks for it. */
 const order = (firmware: 'uefi' | 'legacy') =>
-  ({ boot: firmware, disk: { serial: 'TARGET', wwn: null, size: 1e9 } }) as DeployOrder
+  ({ boot: firmware, disk: { serial: 'TARGET', wwn: null, size: 1e9 }, mirrors: [] }) as DeployOrder
 
 interface Started {
   sysfs: TestSysfs
