@@ -10,11 +10,11 @@ export function absentPrograms(...paths: string[]): string | false {
 
 /** Calls `look` until it gives something. @throws {Error} naming `what` after a minute. */
 export async function waitFor<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50)) {
+  for (const end = Date.now() + 180_000; Date.now() < end; await sleep(50)) {
     const found = await look()
     if (found !== undefined) return found
   }
-  throw new Error(`${what}: not within 60 s`)
+  throw new Error(`${what}: not within 180 s`)
 }
 
 /** The smallest server that can start a boot sector. */
