@@ -19,8 +19,10 @@ const boot: EfiBoot = {
 }
 
 /** As far as a server in RAM asks for it. */
-const order = (firmware: 'uefi' | 'legacy') =>
-  ({ boot: firmware, disk: { serial: 'TARGET', wwn: null, size: 1e9 }, mirrors: [] }) as DeployOrder
+function order(boot: 'uefi' | 'legacy'): DeployOrder {
+  const part: Partial<DeployOrder> = { boot, disk: { serial: 'TARGET', wwn: null, size: 1e9 }, mirrors: [] }
+  return part as DeployOrder
+}
 
 interface Started {
   sysfs: TestSysfs
