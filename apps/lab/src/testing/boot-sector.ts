@@ -3,8 +3,11 @@ export type After = 'halt' | 'reset' | 'off'
 
 /** x86 real-mode code. */
 const code = {
-  // xor ax, ax; mov ds, ax; mov dx, 0x3f8; mov si, 0x7c80; and for each byte up to a zero: lodsb; out dx, al
-  say: '31c0 8ed8 baf803 be807c ac 84c0 7403 ee ebf8',
+  // xor ax, ax; mov ds, ax; mov si, 0x7c80; and for each byte up to a zero: lodsb; mov ah, al; then, once the transmitter's
+  // holding register is empty (0x3fd, bit 5), mov dx, 0x3f8; mov al, ah; out dx, al.
+  say: '31c0 8ed8 be807c ac 84c0 7412 88c4 bafd03 ec a820 74fb baf803 88e0 ee ebe9',
+  // What is said must be on the line before the machine goes: mov dx, 0x3fd; until bit 6 is set: in al, dx.
+  drain: 'bafd03 ec a840 74fb',
   // cli; hlt; and again
   halt: 'fa f4 ebfc',
   // mov dx, 0xcf9; mov al, 6; out dx, al: the reset control register of the ICH9.
@@ -19,7 +22,7 @@ const code = {
  */
 export function bootSector(word: string, then: After): Buffer {
   const sector = Buffer.alloc(512)
-  sector.write(`${code.say}${code[then]}${code.halt}`.replaceAll(' ', ''), 'hex')
+  sector.write(`${code.say}${code.drain}${code[then]}${code.halt}`.replaceAll(' ', ''), 'hex')
   sector.write(`${word}\n`, 0x80, 'latin1')
   sector.writeUInt16LE(0xaa_55, 510)
   return sector
