@@ -1,8 +1,7 @@
-import { writeSync } from 'node:fs'
-import { ioFailure } from '../disk/io-failure.ts'
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
 import type { Channel, WorkerSetup } from './jobs.ts'
 import { isAligned, pages } from './ring.ts'
+import { writeFully } from './write-fully.ts'
 import { BLOCK, WrittenMap } from './written-map.ts'
 
 const ZEROS = Buffer.alloc(BLOCK)
@@ -105,14 +104,6 @@ export class DiskWriter {
 /** Compares with zeros natively: an order of magnitude faster than any loop, and it stops at the first difference. */
 function isZero(bytes: Buffer, from: number, to: number): boolean {
   return ZEROS.compare(bytes, from, to, 0, to - from) === 0
-}
-
-function writeFully({ fd, path }: Channel, bytes: Buffer, offset: number): void {
-  try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, offset + at)
-  } catch (error) {
-    throw ioFailure('WRITE', 'writing', path, error)
-  }
 }
 
 function clamp(value: number, low: number, high: number): number {

@@ -1,10 +1,11 @@
-import { readSync, writeSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { CHUNK, type ChunkStore } from '../decode/spool.ts'
 import type { Disk } from '../disk/disk.ts'
 import { ioFailure } from '../disk/io-failure.ts'
 import { BOOT_AREA } from '../table/boot-areas.types.ts'
 import { pages } from './ring.ts'
+import { writeFully } from './write-fully.ts'
 
 type MoveAway = (bytes: Buffer) => void
 
@@ -123,11 +124,6 @@ export class SpoolOnDisk implements ChunkStore {
   }
 
   #write(place: number, bytes: Buffer): void {
-    try {
-      for (let at = 0; at < CHUNK; )
-        at += writeSync(this.#disk.direct.fd, bytes, at, CHUNK - at, place * CHUNK + at)
-    } catch (error) {
-      throw ioFailure('WRITE', 'letting data wait on', this.#disk.facts.path, error)
-    }
+    writeFully(this.#disk.direct, bytes, place * CHUNK, 'letting data wait on')
   }
 }
