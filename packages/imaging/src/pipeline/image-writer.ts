@@ -27,12 +27,10 @@ export interface ImageWriterOptions {
   /** Bytes of the smallest disk, and its name for errors. */
   diskSize: number
   diskPath: string
-  /** Bytes that are not written read as zero already. */
-  restIsZero: boolean
-  /** Where the decoder's data waits when RAM is full. */
+  /** Where the decoder's data waits when RAM is full; it knows whether what is not written reads zero. */
   spool: SpoolOnDisk
   /** Writes zeros to every block that was not written yet. Called at most once, with no write under way. */
-  zeroRest(): Promise<void>
+  zeroRest: () => Promise<void>
 }
 
 /**
@@ -54,7 +52,6 @@ export class ImageWriter implements ByteSink {
   #ending = false
   #channels: Channel[]
   #preparing = false
-  #restIsZero: boolean
   #failure: Error | null = null
   #wakes: (() => void)[] = []
   written = 0
@@ -73,7 +70,6 @@ export class ImageWriter implements ByteSink {
         (error) => this.fail(error),
       )
     this.#channels = options.direct
-    this.#restIsZero = options.restIsZero
   }
 
   /** Bytes that have arrived. */
@@ -227,7 +223,7 @@ export class ImageWriter implements ByteSink {
    */
   #isPreparedFor(extents: Extent[]): boolean {
     const alignment = Math.max(...this.#channels.map((channel) => channel.alignment))
-    return (this.#restIsZero || this.#fill(extents, BLOCK)) && this.#fill(extents, alignment)
+    return (this.#options.spool.restIsZero || this.#fill(extents, BLOCK)) && this.#fill(extents, alignment)
   }
 
   #fill(extents: Extent[], unit: number): boolean {
@@ -245,9 +241,9 @@ export class ImageWriter implements ByteSink {
     if (this.#preparing || this.#underWay.size > 0) return // called again when the last one ends
     this.#preparing = true
     try {
-      if (!this.#restIsZero) await this.#options.zeroRest()
-      this.#restIsZero = true
-      this.#options.spool.ready()
+      const { spool, zeroRest } = this.#options
+      if (!spool.restIsZero) await zeroRest()
+      spool.ready()
       if (small) this.#channels = this.#options.buffered
     } catch (error) {
       this.fail(error as Error)

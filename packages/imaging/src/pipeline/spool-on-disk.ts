@@ -25,35 +25,32 @@ export class SpoolOnDisk implements ChunkStore {
   readonly #dirty = new Set<number>()
   /** Every place from here on has been used or claimed. */
   #next: number
-  /** What is written here must not be taken for the old content of the disk, so that must have gone before. */
-  #isReady: boolean
-  /** Chunks will be put soon, and it is not ready. */
+  /** What the image has not written to reads zero. Before, nothing waits: it could not be told from the disk's old content. */
+  restIsZero: boolean
+  /** Chunks will be put soon, and the rest does not read zero yet. */
   isWanted = false
 
-  /**
-   * `isReady`: what the image does not write to reads zero already. `size`: bytes of the disk from its start that the image may
-   * fill; nothing waits behind them.
-   */
-  constructor(disk: Disk, isReady: boolean, size = disk.size) {
+  /** `size`: bytes of the disk from its start that the image may fill; nothing waits behind them. */
+  constructor(disk: Disk, restIsZero: boolean, size = disk.size) {
     this.#disk = disk
-    this.#isReady = isReady
+    this.restIsZero = restIsZero
     this.#next = Math.floor((size - BOOT_AREA) / CHUNK)
     this.#claimed = new Uint8Array(Math.ceil((this.#next + 1) / 8))
   }
 
   announce(): void {
-    this.isWanted = !this.#isReady
+    this.isWanted = !this.restIsZero
   }
 
   /** Zeros have been written to what the image has not written to. */
   ready(): void {
-    this.#isReady = true
+    this.restIsZero = true
     this.isWanted = false
   }
 
   /** Throws ImagingError WRITE. */
   put(bytes: Buffer, moveAway: MoveAway): number | null {
-    const place = this.#isReady ? this.#find() : null
+    const place = this.restIsZero ? this.#find() : null
     if (place === null) return null
     this.#buffer.set(bytes)
     this.#write(place, this.#buffer)

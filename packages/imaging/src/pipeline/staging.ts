@@ -55,7 +55,6 @@ export class Staging {
       buffered: targets.buffered,
       diskSize: targets.size,
       diskPath: targets.smallest.facts.path,
-      restIsZero: options.stale.length === 0,
       zeroRest: () => this.zeroRest(),
     })
   }
