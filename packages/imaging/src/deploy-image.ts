@@ -15,7 +15,7 @@ import { ioFailure } from './disk/io-failure.ts'
 import { publish } from './disk/publish.ts'
 import { Targets } from './disk/targets.ts'
 import { zeroOut } from './disk/zero-out.ts'
-import { type DiskState, ImagingError } from './error.ts'
+import { type DiskState, ImagingError, internalError } from './error.ts'
 import { HeadFirst, type RingSink } from './pipeline/head-first.ts'
 import { openImage } from './pipeline/open-image.ts'
 import type { OpenedImage } from './pipeline/opened-image.ts'
@@ -455,9 +455,5 @@ function withDiskState(error: unknown, { options, state }: Deployment): ImagingE
 
 function asImagingError(error: unknown): ImagingError {
   if (error instanceof ImagingError) return error
-  return new ImagingError('INTERNAL', {
-    cause: `The image engine failed: ${error instanceof Error ? error.message : String(error)}.`,
-    remedy: 'Look at the log, and report this with it.',
-    origin: error,
-  })
+  return internalError('The image engine failed', error)
 }

@@ -59,3 +59,12 @@ export class ImagingError extends Error {
     this.origin = options.origin
   }
 }
+
+/** A fault of ours. `what` begins the sentence: "The image engine failed". */
+export function internalError(what: string, origin: unknown): ImagingError {
+  return new ImagingError('INTERNAL', {
+    cause: `${what}: ${origin instanceof Error ? origin.message : String(origin)}.`,
+    remedy: 'Look at the log, and report this with it.',
+    origin,
+  })
+}

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Extent } from '../decode/extent.ts'
 import { decodeCluster } from '../decode/inflate.ts'
-import { ImagingError } from '../error.ts'
+import { ImagingError, internalError } from '../error.ts'
 import { DiskWriter } from './disk-writer.ts'
 import { type Answer, type Done, type Job, SCRATCH, unpackExtents, type WorkerSetup } from './jobs.ts'
 import { readBack } from './read-back.ts'
@@ -27,7 +27,9 @@ function answer(job: Job): Answer {
   try {
     return job.kind === 'digest' ? digest(job) : { bytes: run(job) }
   } catch (error) {
-    const { code, cause, remedy } = error instanceof ImagingError ? error : failedInside(error)
+    // Disks and images fail with ImagingErrors.
+    const { code, cause, remedy } =
+      error instanceof ImagingError ? error : internalError('A disk writer failed', error)
     return { failure: { code, cause, remedy } }
   }
 }
@@ -99,15 +101,6 @@ function copy(job: Job & { kind: 'write' }, { source, disk, length }: Extent): n
 
 function servedBytes({ bytes }: Job & { kind: 'write' }, extent: Pick<Extent, 'source' | 'length'>): Buffer {
   return bytes ? Buffer.from(bytes) : ring.read(extent.source, extent.length)
-}
-
-/** Disks and images fail with ImagingErrors; this is a fault of ours. */
-function failedInside(error: unknown): ImagingError {
-  return new ImagingError('INTERNAL', {
-    cause: `A disk writer failed: ${error instanceof Error ? error.message : String(error)}.`,
-    remedy: 'Look at the log, and report this with it.',
-    origin: error,
-  })
 }
 
 function sum(numbers: number[]): number {

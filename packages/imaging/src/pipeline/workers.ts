@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { ImagingError } from '../error.ts'
+import { ImagingError, internalError } from '../error.ts'
 import type { Answer, Done, Job, WorkerSetup } from './jobs.ts'
 
 /** One job running and one waiting, so that a worker never idles between two. */
@@ -101,7 +101,7 @@ export class Workers {
       if ('bytes' in answer) running?.resolve(answer)
       else running?.reject(new ImagingError(answer.failure.code, answer.failure))
     })
-    seat.worker.on('error', (error) => this.fail(broken(error)))
+    seat.worker.on('error', (error) => this.fail(internalError('A disk writer stopped', error)))
   }
 
   /** Makes every job, under way or to come, end in `error`. */
@@ -145,13 +145,5 @@ function stalled(): ImagingError {
   return new ImagingError('TIMEOUT', {
     cause: `The disk answered nothing for ${STALL_MS / 60_000} minutes.`,
     remedy: 'Check the disk, its cabling and its controller.',
-  })
-}
-
-function broken(error: unknown): ImagingError {
-  return new ImagingError('INTERNAL', {
-    cause: `A disk writer stopped: ${error instanceof Error ? error.message : String(error)}.`,
-    remedy: 'Look at the log, and report this with it.',
-    origin: error,
   })
 }

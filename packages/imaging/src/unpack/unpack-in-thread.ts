@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { ImagingError } from '../error.ts'
+import { ImagingError, internalError } from '../error.ts'
 import {
   type FromThread,
   Inbox,
@@ -49,14 +49,6 @@ function startThread(workerData: ThreadSetup): { worker: Worker; inbox: Inbox<Fr
   const worker = new Worker(entry, { workerData, resourceLimits })
   const inbox = new Inbox<FromThread | Error>()
   worker.on('message', (message: FromThread) => inbox.put(message))
-  worker.on('error', (error) => inbox.put(broken(error)))
+  worker.on('error', (error) => inbox.put(internalError('The unpacking thread stopped', error)))
   return { worker, inbox }
-}
-
-function broken(error: unknown): ImagingError {
-  return new ImagingError('INTERNAL', {
-    cause: `The unpacking thread stopped: ${error instanceof Error ? error.message : String(error)}.`,
-    remedy: 'Look at the log, and report this with it.',
-    origin: error,
-  })
 }
