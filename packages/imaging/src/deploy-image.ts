@@ -227,9 +227,10 @@ async function lookAhead(
   const configDriveBytes = configDrive?.length ?? 0
   const { growLastPartition = false } = options
   const read = (offset: number, length: number) => view.read(offset, length)
-  const smallest = Math.min(...disks.map(({ size }) => size))
+  const sizes = new Set(disks.map(({ size }) => size))
+  const smallest = Math.min(...sizes)
   const image: ImageReader = { imageSize: virtualSize ?? smallest, sectorSize: disks[0].sectorSize, read }
-  for (const { size: diskSize } of virtualSize === undefined ? [] : disks)
+  for (const diskSize of virtualSize === undefined ? [] : sizes)
     await unlessUnseen(planBootAreas({ ...image, diskSize, configDriveBytes, growLastPartition }))
   await checkBoot(image, smallest, options)
 }
