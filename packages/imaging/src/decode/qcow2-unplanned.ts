@@ -174,7 +174,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     }
   }
 
-  /** Runs that have gone past are taken from RAM, the others wait for the stream. */
+  /** Runs that have gone past are given out of the spool, the others wait for the stream. */
   #place({ base, runs }: Mapping): void {
     const { floor } = this.#window
     const late: Run[] = []
@@ -189,8 +189,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
     this.#delivery.add(runs, base, floor)
     // Several runs may show the same bytes: only what no later one needs is let go with a run.
     late.forEach((run, index) => this.#hold(run, late[index + 1]?.source ?? Number.POSITIVE_INFINITY))
-    for (const { source, length, compressed } of late)
-      this.#window.mark(source, wholeSectors(source, length, compressed))
+    for (const run of late) this.#window.mark(run.source, wholeSectors(run))
   }
 
   #hold(run: Run, needed: number): void {
@@ -199,14 +198,15 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
   }
 
   /** A compressed cluster that began to go past before `floor`. Its last sector, an upper bound, may be gone. */
-  #holdCluster({ source, length, disk, compressed }: Run, needed: number): void {
+  #holdCluster(run: Run, needed: number): void {
+    const { source, length, disk } = run
     const { floor } = this.#window
     // What the caller still holds of it may be gone when it is taken.
     const early = source + length > floor ? this.#collect(source, length) : null
     const found = early?.length ?? this.#spool.available(source, length)
     if (found === 0 || length - found >= SECTOR) throw gone(source)
-    const size = this.#delivery.sizeOf({ source, length, disk, compressed }, 0)
-    const end = Math.min(wholeSectors(source, length, compressed), needed)
+    const size = this.#delivery.sizeOf(run, 0)
+    const end = Math.min(wholeSectors(run), needed)
     this.#give({ source, length: found, disk, size, codec: this.#header.codec }, end, early)
   }
 
@@ -290,7 +290,7 @@ export class UnplannedQcow2Decoder implements StreamDecoder {
 }
 
 /** End of the sectors that only this run needs; compressed clusters share their last with the next. */
-function wholeSectors(source: number, length: number, compressed: boolean): number {
+function wholeSectors({ source, length, compressed }: Run): number {
   return compressed ? Math.floor((source + length - 1) / SECTOR) * SECTOR : source + length
 }
 
