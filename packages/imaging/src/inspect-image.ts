@@ -4,16 +4,16 @@ import { DETECT_BYTES, detectFormat } from './decode/magic.ts'
 import type { ImageType } from './deploy-image.types.ts'
 import { ImagingError } from './error.ts'
 import { PieceReader } from './filesystem/piece-reader.ts'
-import type { Inspected, InspectOptions } from './inspect/inspection.types.ts'
+import type { Fetched, Inspected, InspectOptions } from './inspect/inspection.types.ts'
 import { judgeDisk } from './inspect/judge-disk.ts'
 import { judgeStart } from './inspect/judge-start.ts'
 import { lookInto } from './inspect/look-into.ts'
 import { lookReader } from './inspect/look-reader.ts'
-import { MeteredSource } from './inspect/metered-source.ts'
 import { warningsFor } from './inspect/warnings.ts'
 import { HEAD } from './pipeline/head-first.ts'
 import { openImage } from './pipeline/open-image.ts'
 import type { OpenedImage } from './pipeline/opened-image.ts'
+import { ObservedSource } from './source/observed-source.ts'
 import { openSource } from './source/open-source.ts'
 import type { ByteSink, ImageSource } from './source/source.ts'
 import { BOOT_AREA } from './table/boot-areas.types.ts'
@@ -52,7 +52,8 @@ async function inspect(options: InspectOptions): Promise<Inspected> {
     ...(signal ? { signal } : {}),
     hasCheckSum: true, // to look at an image, its end need not be known
   })
-  const metered = new MeteredSource(served)
+  const fetched: Fetched = { reads: 0, bytes: 0 }
+  const metered = metering(served, fetched)
   try {
     const source = await unpacking(metered, {
       checkSumType: 'sha256',
@@ -63,10 +64,25 @@ async function inspect(options: InspectOptions): Promise<Inspected> {
     const type = request.type ?? (await detectType(source, head))
     const image = await openImage(source, type, 0, head)
     const { found, refusal } = await describe(source, type, image, options)
-    return { found: { ...found, fetched: metered.fetched }, refusal }
+    return { found: { ...found, fetched }, refusal }
   } finally {
     await served.close()
   }
+}
+
+/** Counts in `fetched` what is read. */
+function metering(source: ImageSource, fetched: Fetched): ImageSource {
+  const count = (bytes: number) => void (fetched.bytes += bytes)
+  return new ObservedSource(source, {
+    onRead(bytes) {
+      fetched.reads++
+      count(bytes)
+    },
+    onStream() {
+      fetched.reads++
+      return (bytes) => count(bytes.length)
+    },
+  })
 }
 
 /** By its magic; what has none is tried as raw, which refuses what is no disk image. */

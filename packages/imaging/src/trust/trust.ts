@@ -12,8 +12,8 @@ import {
 import type { ImageRequest, SignatureRequest, SumsRequest } from '../deploy-image.types.ts'
 import { ImagingError } from '../error.ts'
 import type { OpenSourceRequest } from '../source/open-source.ts'
+import { ObservedSource } from '../source/observed-source.ts'
 import type { ImageSource } from '../source/source.ts'
-import { WatchedSource } from './watched-source.ts'
 import { fetchSmall, shownPlace } from './small-file.ts'
 import { findSum } from './sums.ts'
 
@@ -56,7 +56,12 @@ export async function establishTrust(image: ImageRequest, request: OpenSourceReq
     notes,
     watch(source) {
       if (begin === null) return source
-      return new WatchedSource(source, async () => (check = await begin()))
+      // From the first byte on each time that the stream begins.
+      const onStream = async () => {
+        const begun = (check = await begin())
+        return (bytes: Uint8Array) => begun.update(bytes)
+      }
+      return new ObservedSource(source, { onStream })
     },
     async assertSigned() {
       if (begin === null) return
