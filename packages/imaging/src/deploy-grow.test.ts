@@ -3,20 +3,21 @@ import assert from 'node:assert/strict'
 import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { lacks, MiB, needsRoot, options, readAt, run, scratch, usedLoop } from './deploy-image.fixture.ts'
+import {
+  configDrive,
+  lacks,
+  MiB,
+  needsRoot,
+  options,
+  readAt,
+  run,
+  scratch,
+  usedLoop,
+} from './deploy-image.fixture.ts'
 import { deployImage } from './deploy-image.ts'
-import type { DeployOptions } from './deploy-image.types.ts'
 import { ImagingError } from './error.ts'
 
 const IMAGE = 32 * MiB
-const configDrive: DeployOptions['configDrive'] = {
-  instanceId: 'i-1',
-  hostname: 'host',
-  sshKey: null,
-  userData: null,
-  userMetadatas: [],
-  phoneHomeUrl: null,
-}
 
 interface Partition {
   number: number

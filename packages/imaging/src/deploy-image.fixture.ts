@@ -1,15 +1,16 @@
+import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
-import { mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { DeployOptions } from './deploy-image.types.ts'
+import type { ConfigDrive, DeployOptions, ImageType } from './deploy-image.types.ts'
 
 export const run = promisify(execFile)
 export const MiB = 1024 * 1024
@@ -78,6 +79,45 @@ export async function usedLoop(
     path: device,
     [Symbol.asyncDispose]: async () => void (await run('losetup', ['--detach', device])),
   }
+}
+
+/** What the disk begins with is all of `raw`. */
+export async function assertSame(disk: string, raw: string): Promise<void> {
+  const expected = await readFile(raw)
+  const found = await readAt(disk, 0, expected.length)
+  if (found.equals(expected)) return
+  const at = expected.findIndex((byte, index) => byte !== found[index])
+  assert.fail(`${disk} differs from byte ${at} on: ${found[at]} instead of ${expected[at]}`)
+}
+
+/** A config drive with as little on it as there can be. */
+export const configDrive: ConfigDrive = {
+  instanceId: 'i-1',
+  hostname: 'host',
+  sshKey: null,
+  userData: null,
+  userMetadatas: [],
+  phoneHomeUrl: null,
+}
+
+export interface ImageFormat {
+  type: ImageType
+  /** Options of `qemu-img convert`; null: the raw image itself. */
+  convert: string[] | null
+  /** Bytes. */
+  size: number
+}
+
+/** A disk's content as `makeRaw` makes it, and an image of that. */
+export async function makeImage(
+  folder: string,
+  { type, convert, size }: ImageFormat,
+): Promise<{ image: string; raw: string }> {
+  const raw = await makeRaw(join(folder, 'raw'), size)
+  if (convert === null) return { image: raw, raw }
+  const image = join(folder, 'image')
+  await run('qemu-img', ['convert', '-f', 'raw', '-O', type, ...convert, raw, image])
+  return { image, raw }
 }
 
 export async function readAt(path: string, offset: number, length: number): Promise<Buffer> {

@@ -4,6 +4,8 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import {
+  assertSame,
+  configDrive,
   failingDevice,
   lacks,
   makeRaw,
@@ -78,14 +80,6 @@ async function packOva(vmdk: string, capacity: number): Promise<string> {
   await writeFile(join(folder, 'vm.ovf'), ovfOf(capacity))
   await run('tar', ['--format=ustar', '-C', folder, '-cf', join(folder, 'vm.ova'), 'vm.ovf', 'disk.vmdk'])
   return join(folder, 'vm.ova')
-}
-
-async function assertSame(disk: string, raw: string): Promise<void> {
-  const expected = await readFile(raw)
-  const found = await readAt(disk, 0, expected.length)
-  if (found.equals(expected)) return
-  const at = expected.findIndex((byte, index) => byte !== found[index])
-  assert.fail(`the disk differs from byte ${at} on: ${found[at]} instead of ${expected[at]}`)
 }
 
 for (const format of formats) {
@@ -197,14 +191,6 @@ test('a GPT image ends up with its backup at the end of the disk and a config dr
   await run('sgdisk', ['-n', '1:2048:20000', '-t', '1:8300', image])
   const path = join(folder.path, 'disk')
   await usedDisk(path, DISK)
-  const configDrive = {
-    instanceId: 'i-1',
-    hostname: 'host',
-    sshKey: null,
-    userData: null,
-    userMetadatas: [],
-    phoneHomeUrl: null,
-  }
   const phases = new Set<string>()
   const result = await deployImage(
     options({ url: image }, path, {

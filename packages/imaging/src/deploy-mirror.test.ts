@@ -5,8 +5,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import {
+  assertSame,
+  configDrive,
   failingDevice,
+  type ImageFormat,
   lacks,
+  makeImage,
   makeRaw,
   MiB,
   needsRoot,
@@ -19,16 +23,16 @@ import {
   usedLoop,
 } from './deploy-image.fixture.ts'
 import { deployImage } from './deploy-image.ts'
-import type { DeployOptions, DeployPhase, ImageType } from './deploy-image.types.ts'
+import type { DeployOptions, DeployPhase } from './deploy-image.types.ts'
 import { type DiskState, type ImagingCode, ImagingError } from './error.ts'
 
 const SMALL = 16 * MiB
 const LARGE = 21 * MiB + 4096
 const noQemu = lacks('qemu-img', 'qemu-io')
 
-const formats: { name: string; type: ImageType; convert?: string[]; size: number }[] = [
-  { name: 'raw', type: 'raw', size: SMALL },
-  { name: 'raw that ends early', type: 'raw', size: 12 * MiB - 1213 },
+const formats: (ImageFormat & { name: string })[] = [
+  { name: 'raw', type: 'raw', convert: null, size: SMALL },
+  { name: 'raw that ends early', type: 'raw', convert: null, size: 12 * MiB - 1213 },
   {
     name: 'zlib qcow2 of small clusters',
     type: 'qcow2',
@@ -37,24 +41,6 @@ const formats: { name: string; type: ImageType; convert?: string[]; size: number
   },
   { name: 'vmdk', type: 'vmdk', convert: ['-o', 'subformat=streamOptimized'], size: SMALL },
 ]
-
-async function imageOf(
-  folder: string,
-  { type, convert, size }: (typeof formats)[number],
-): Promise<{ image: string; raw: string }> {
-  const raw = await makeRaw(join(folder, 'raw'), size)
-  if (!convert) return { image: raw, raw }
-  const image = join(folder, 'image')
-  await run('qemu-img', ['convert', '-f', 'raw', '-O', type, ...convert, raw, image])
-  return { image, raw }
-}
-
-async function assertSame(disk: string, raw: string): Promise<void> {
-  const expected = await readFile(raw)
-  const found = await readAt(disk, 0, expected.length)
-  const at = found.equals(expected) ? -1 : expected.findIndex((byte, index) => byte !== found[index])
-  assert.equal(at, -1, `${disk} differs from byte ${at} on`)
-}
 
 async function assertUnbootable(path: string, size: number): Promise<void> {
   for (const at of [0, size - MiB])
@@ -87,7 +73,7 @@ for (const format of formats) {
     skip: noQemu,
   }, async () => {
     await using folder = await scratch()
-    const { image, raw } = await imageOf(folder.path, format)
+    const { image, raw } = await makeImage(folder.path, format)
     await using plain = await serve(image, { ranges: false })
     const [small, large, third] = ['small', 'large', 'third'].map((name) => join(folder.path, name)) as [
       string,
@@ -116,7 +102,7 @@ for (const format of formats) {
     skip: noQemu || needsRoot('losetup', 'fallocate'),
   }, async () => {
     await using folder = await scratch()
-    const { image, raw } = await imageOf(folder.path, format)
+    const { image, raw } = await makeImage(folder.path, format)
     for (const sectorSize of [512, 4096]) {
       await using small = await usedLoop(join(folder.path, 'small'), SMALL, sectorSize)
       await using large = await usedLoop(join(folder.path, 'large'), LARGE, sectorSize)
@@ -185,14 +171,6 @@ test('each disk has its backup GPT and its config drive at its own end, and its 
   const paths: string[] = []
   for (const [name, size] of Object.entries(sizes)) paths.push(await usedDisk(join(folder.path, name), size))
   const [first = '', ...others] = paths
-  const configDrive = {
-    instanceId: 'i-1',
-    hostname: 'host',
-    sshKey: null,
-    userData: null,
-    userMetadatas: [],
-    phoneHomeUrl: null,
-  }
   await deployImage(
     options({ url: image }, first, {
       mirrors: others.map((path) => ({ path })),

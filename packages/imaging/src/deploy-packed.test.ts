@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { ovfOf } from './decode/test-vmdk.ts'
 import {
+  assertSame,
   lacks,
   makeRaw,
   MiB,
@@ -46,11 +47,6 @@ async function pack(program: (typeof programs)[number], path: string): Promise<s
   const { stdout } = await run(program, ['-c', path], { encoding: 'buffer', maxBuffer: 64 * MiB })
   await writeFile(packed, stdout)
   return packed
-}
-
-async function assertSame(disk: string, raw: string): Promise<void> {
-  const expected = await readFile(raw)
-  assert.ok((await readAt(disk, 0, expected.length)).equals(expected), 'the disk differs from the image')
 }
 
 const sha256 = async (path: string): Promise<string> =>

@@ -4,21 +4,13 @@ import { open } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { plainImage } from '../decode/test-images.ts'
-import { MiB, readAt } from '../deploy-image.fixture.ts'
+import { configDrive, MiB, readAt } from '../deploy-image.fixture.ts'
 import type { ImageType } from '../deploy-image.types.ts'
 import { makeGpt, makeMbr } from '../table/testing/make-image.ts'
 import { refusedTables } from '../table/testing/refused-tables.ts'
 import { assertRefused, DISK, type Refusal, testRefusals, useBench, WAYS } from './judge.ts'
 
 const bench = useBench()
-const configDrive = {
-  instanceId: 'i-1',
-  hostname: 'host',
-  sshKey: null,
-  userData: null,
-  userMetadatas: [],
-  phoneHomeUrl: null,
-}
 
 describe('a raw image whose partition table or size will not do', () => {
   // What only the planner can be asked for: a config drive of 64 MiB, and images that a disk of 2 MiB takes.

@@ -4,13 +4,13 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import {
+  type ImageFormat,
   lacks,
-  makeRaw,
+  makeImage,
   MiB,
   needsRoot,
   options,
   readAt,
-  run,
   scratch,
   serve,
   usedLoop,
@@ -23,15 +23,8 @@ const DISK = 12 * MiB
 /** Of `makeRaw`: what has data, in the blocks in which zeros are looked for. */
 const MOST_WRITTEN = 6 * MiB
 
-interface Format {
-  name: string
-  type: ImageType
-  convert: string[] | null
-  size?: number
-}
-
 /** Those whose runs fill no block, or that end inside one. `deploy-image.test.ts` has more, onto files. */
-const formats: Format[] = [
+const formats: (Omit<ImageFormat, 'size'> & { name: string; size?: number })[] = [
   { name: 'raw that ends in a sector', type: 'raw', convert: null, size: IMAGE - 1213 },
   { name: 'qcow2 in clusters of 512 bytes', type: 'qcow2', convert: ['-o', 'cluster_size=512'] },
   { name: 'qcow2 in clusters of 4 KiB', type: 'qcow2', convert: ['-o', 'cluster_size=4k'] },
@@ -59,17 +52,6 @@ const targets: Target[] = [
   { sectorSize: 4096, zeroesItself: false },
 ]
 
-async function imageOf(
-  folder: string,
-  { type, convert, size = IMAGE }: Format,
-): Promise<{ raw: string; image: string }> {
-  const raw = await makeRaw(join(folder, 'raw'), size)
-  if (convert === null) return { raw, image: raw }
-  const image = join(folder, 'image')
-  await run('qemu-img', ['convert', '-f', 'raw', '-O', type, ...convert, raw, image])
-  return { raw, image }
-}
-
 async function deploy(
   image: string,
   type: ImageType,
@@ -96,7 +78,7 @@ describe('on a device full of old data', {
   for (const format of formats) {
     test(`a ${format.name} reads zero where it says so, and only its data was sent`, async () => {
       await using folder = await scratch()
-      const { raw, image } = await imageOf(folder.path, format)
+      const { raw, image } = await makeImage(folder.path, { size: IMAGE, ...format })
       const content = await readFile(raw)
       const rounded = Buffer.concat([content], Math.ceil(content.length / 512) * 512)
       const ways: Way[] = [
