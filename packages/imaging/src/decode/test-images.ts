@@ -85,11 +85,13 @@ export function deflated(bytes: number): Buffer {
   return deflateRawSync(Buffer.alloc(bytes, 'compress me '), { windowBits: 12 })
 }
 
+/** A file in memory that is read at will, and never past its end. */
 export function sourceOf(file: Buffer): RangedSource {
   return {
     size: file.length,
     async readAt(offset, into) {
-      if (offset + into.length > file.length) throw new RangeError('past the end')
+      if (offset < 0 || offset + into.length > file.length)
+        throw new RangeError(`reads ${into.length} bytes at ${offset} of ${file.length}`)
       into.set(file.subarray(offset, offset + into.length))
     },
   }

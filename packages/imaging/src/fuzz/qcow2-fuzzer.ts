@@ -7,7 +7,7 @@ import { openQcow2View } from '../decode/qcow2-view.ts'
 import { ImagingError } from '../error.ts'
 import { type Collected, collectExtents, contentOf, SMALL_DISK } from './collect-extents.ts'
 import type { Fuzzer } from './fuzzer.ts'
-import { memorySource } from './memory-source.ts'
+import { sourceOf } from '../decode/test-images.ts'
 import { bendField, damage, type Field, mutated, readField, writeField } from './mutate.ts'
 import { chanceOf } from './pieces.ts'
 import { makeQcow2, type Qcow2Image } from './qcow2-image.ts'
@@ -88,7 +88,7 @@ export const qcow2Fuzzer: Fuzzer = {
 /** The disk that all see; null where it is too large to be made. Throws ImagingError where the image is refused. */
 export async function readQcow2(file: Buffer): Promise<Buffer | null> {
   const random = chanceOf(file)
-  const source = memorySource(file)
+  const source = sourceOf(file)
   const [planned, plannedError] = await outcomeOf(async () => {
     const map = await readQcow2Map(source, { budgetBytes: MAP_BYTES })
     return map && { map, collected: collectExtents(new PlannedQcow2Decoder(map), file, random) }

@@ -6,7 +6,7 @@ import type { OpenedImage } from '../pipeline/opened-image.ts'
 import type { ImageSource } from '../source/source.ts'
 import { collectExtents, contentOf, SMALL_DISK } from './collect-extents.ts'
 import type { Fuzzer } from './fuzzer.ts'
-import { memorySource } from './memory-source.ts'
+import { sourceOf } from '../decode/test-images.ts'
 import { chanceOf } from './pieces.ts'
 import { makeMutatedVmdk } from './vmdk-file.ts'
 
@@ -25,7 +25,7 @@ export async function checkOpened(
 ): Promise<void> {
   const random = chanceOf(file)
   const ranged = random.chance(0.7)
-  const source = { ...memorySource(file), shownUrl: '', ranged } as unknown as ImageSource
+  const source = { ...sourceOf(file), shownUrl: '', ranged } as unknown as ImageSource
   const image = await open(source, ranged ? null : file.subarray(0, HEAD))
   // Neither format reads back what has gone past, or keeps it.
   const decoder = image.newDecoder(Number.MAX_SAFE_INTEGER, undefined as never, undefined as never)

@@ -3,7 +3,6 @@
  * ended: what the error says, what the disk holds, what it cost.
  */
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
 import { open, truncate } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,11 +12,12 @@ import { MiB, options, readAt, scratch } from '../deploy-image.fixture.ts'
 import { deployImage } from '../deploy-image.ts'
 import type { DeployOptions, DeployResult, ImageType } from '../deploy-image.types.ts'
 import { type DiskState, type ImagingCode, ImagingError } from '../error.ts'
+import { PeakMemory } from '../fuzz/peak-memory.ts'
 
 /** What the old system left on every disk here. */
 const STALE = 0xa5
 const MAX_CPU_MICROSECONDS = 2_000_000
-const MAX_GROWTH_KIB = 64 * 1024
+const MAX_GROWTH = 64 * MiB
 
 /** Bytes. */
 export const DISK = 4 * MiB
@@ -148,23 +148,18 @@ export async function assertRefused(bench: Bench, type: ImageType, row: Refusal,
 /** What an image may cost, by what `cost` gives. */
 export function assertCheap({ cpu, growth }: { cpu: number; growth: number }): void {
   assert.ok(cpu <= MAX_CPU_MICROSECONDS, `${cpu} µs of CPU`)
-  assert.ok(growth <= MAX_GROWTH_KIB, `grew by ${growth} KiB`)
+  assert.ok(growth <= MAX_GROWTH, `grew by ${growth} bytes`)
 }
 
-/** Starts to count; gives the CPU of all threads in microseconds and by how much the memory grew at its highest, in KiB. */
+/** Starts to count; gives the CPU of all threads in microseconds and by how much the memory grew at its highest, in bytes. */
 export function cost(): () => { cpu: number; growth: number } {
-  writeFileSync('/proc/self/clear_refs', '5') // forgets the highest
-  const memory = memoryOf('VmRSS')
+  const memory = new PeakMemory()
+  memory.reset()
   const usage = process.cpuUsage()
   return () => {
     const { user, system } = process.cpuUsage(usage)
-    return { cpu: user + system, growth: memoryOf('VmHWM') - memory }
+    return { cpu: user + system, growth: memory.growth }
   }
-}
-
-function memoryOf(field: 'VmRSS' | 'VmHWM'): number {
-  const status = readFileSync('/proc/self/status', 'latin1')
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1])
 }
 
 async function failureOf(deployment: Promise<DeployResult>): Promise<ImagingError> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PieceReader } from '../filesystem/piece-reader.ts'
 import { extWith, fatWith, inScratch, type Tree } from '../filesystem/testing/volumes.ts'
+import { Random } from '../fuzz/random.ts'
 import { lacking, runTool } from '../table/testing/run-tool.ts'
 import { lookInto } from './look-into.ts'
 
@@ -9,14 +10,6 @@ const MiB = 1024 * 1024
 const ROUNDS = 500
 /** Far more than a look takes, which is some ms, and far less than an endless one. */
 const MOST_MS = 5000
-
-/** Small seeded generator (mulberry32), so that a failure can be run again. */
-const randomFrom = (seed: number) => (): number => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-}
 
 const files: Tree = {
   'etc/cloud/cloud.cfg.d/90.cfg': Buffer.from('datasource_list: [ConfigDrive]\n'),
@@ -40,15 +33,15 @@ for (const [name, tools, make] of rows) {
   test(`a mangled ${name} is looked into in bounded time, without an exception`, {
     skip: lacking(...tools),
   }, async () => {
-    const random = randomFrom(1)
+    const random = new Random(1)
     const sound = make()
     const places = [...sound.keys()].filter((at) => sound[at] !== 0)
     const outcomes = new Set<string>()
     for (let round = 0; round < ROUNDS; round++) {
       const image = Buffer.from(sound)
-      for (let edits = 1 + Math.floor(random() * 6); edits > 0; edits--) {
-        const at = random() < 0.5 ? Math.floor(random() * 2048) : places[Math.floor(random() * places.length)]
-        image[at ?? 0] = [0, 1, 0x7f, 0x80, 0xff, Math.floor(random() * 256)][Math.floor(random() * 6)] ?? 0
+      for (let edits = random.between(1, 6); edits > 0; edits--) {
+        const at = random.chance(0.5) ? random.below(2048) : random.pick(places)
+        image[at] = random.pick([0, 1, 0x7f, 0x80, 0xff, random.below(256)])
       }
       const began = performance.now()
       const read = async (offset: number, length: number) => image.subarray(offset, offset + length)
